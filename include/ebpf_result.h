@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Result codes of the ebpf_* functions. The values are those of the Windows eBPF ecosystem: clients depend on
+// them.
+#pragma once
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ebpf_result {
+    EBPF_SUCCESS = 0,
+    EBPF_VERIFICATION_FAILED = 1,
+    EBPF_JIT_COMPILATION_FAILED = 2,
+    EBPF_PROGRAM_LOAD_FAILED = 3,
+    EBPF_INVALID_FD = 4,
+    EBPF_INVALID_OBJECT = 5,
+    EBPF_INVALID_ARGUMENT = 6,
+    EBPF_OBJECT_NOT_FOUND = 7,
+    EBPF_OBJECT_ALREADY_EXISTS = 8,
+    EBPF_FILE_NOT_FOUND = 9,
+    EBPF_ALREADY_PINNED = 10,
+    EBPF_NOT_PINNED = 11,
+    EBPF_NO_MEMORY = 12,
+    EBPF_PROGRAM_TOO_LARGE = 13,
+    EBPF_RPC_EXCEPTION = 14,
+    EBPF_ALREADY_INITIALIZED = 15,
+    EBPF_ELF_PARSING_FAILED = 16,
+    EBPF_FAILED = 17,
+    EBPF_OPERATION_NOT_SUPPORTED = 18,
+    EBPF_KEY_NOT_FOUND = 19,
+    EBPF_ACCESS_DENIED = 20,
+    EBPF_BLOCKED_BY_POLICY = 21,
+    EBPF_ARITHMETIC_OVERFLOW = 22,
+    EBPF_EXTENSION_FAILED_TO_LOAD = 23,
+    EBPF_INSUFFICIENT_BUFFER = 24,
+    EBPF_NO_MORE_KEYS = 25,
+    EBPF_KEY_ALREADY_EXISTS = 26,
+    EBPF_NO_MORE_TAIL_CALLS = 27,
+    EBPF_PENDING = 28,
+    EBPF_OUT_OF_SPACE = 29,
+    EBPF_CANCELED = 30,
+    EBPF_INVALID_POINTER = 31,
+    EBPF_TIMEOUT = 32,
+    EBPF_STALE_ID = 33,
+    EBPF_INVALID_STATE = 34,
+} ebpf_result_t;
+
+#define EBPF_RESULT_COUNT (EBPF_INVALID_STATE + 1)
+
+#ifdef __cplusplus
+}
+#endif
