@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Runs the vectors of tests/isa/*.data in the interpreter. Their results were computed without it.
+#include <dirent.h>
+#include <stdio.h>
+
+#include "isa/isa.h"
+#include "plat/plat.h"
+#include "runtime/runtime.h"
+#include "tests/isa/vectors.h"
+#include "tests/test.h"
+
+enum { MAX_INSNS = 512, MAX_FILE_SIZE = 1 << 17 };
+static struct runtime *rt;
+static char file_text[MAX_FILE_SIZE];
+static struct insn insns[MAX_INSNS];
+static bool row_is_used[INSN_ID_COUNT];
+
+static uint64_t helper(uint64_t id, const uint64_t args[5])
+{
+    switch (id) {
+    case 5: return args[0];
+    case 6: return args[0] + 2 * args[1] + 3 * args[2] + 4 * args[3] + 5 * args[4];
+    default: return UINT64_MAX;
+    }
+}
+
+static void run_vector(const struct vector *v)
+{
+    uint8_t mem[VECTOR_MEM_SIZE];
+    uint32_t count = 0, bad_line = 0;
+    uint64_t result = 0;
+    if (isa_assemble(v->text, insns, MAX_INSNS, &count, &bad_line) != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "line %u of the assembly is wrong", (unsigned)bad_line);
+        return;
+    }
+    for (uint32_t pc = 0; pc < count; pc++) {
+        row_is_used[insns[pc].id] = true;
+    }
+    memcpy(mem, v->mem, sizeof(mem));
+    struct interp_raw run = {.insns = insns,
+                             .insn_count = count,
+                             .mem = v->mem_size != 0 ? mem : NULL,
+                             .mem_size = v->mem_size,
+                             .helper = helper};
+    REQUIRE_OK(interp_run_raw(rt, &run, &result));
+    CHECK_EQ(result, v->result);
+}
+
+static bool read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return false;
+    }
+    size_t size = fread(file_text, 1, sizeof(file_text) - 1, file);
+    bool whole = size < sizeof(file_text) - 1 && !ferror(file);
+    file_text[size] = 0;
+    fclose(file);
+    return whole;
+}
+
+static unsigned run_file(const char *path, const char *file)
+{
+    static struct vector v;
+    unsigned count = 0;
+    const char *error;
+    if (!read_file(path)) {
+        test_fail(__FILE__, __LINE__, "%s cannot be read", path);
+        return 0;
+    }
+    for (const char *at = file_text; vector_next(&at, &v, &error); count++) {
+        char name[128];
+        str_format(name, sizeof(name), "%s/%s", file, v.name);
+        if (error != NULL) {
+            test_fail(__FILE__, __LINE__, "%s: %s", name, error);
+        } else {
+            RUN_WITH(name, run_vector, &v);
+        }
+    }
+    return count;
+}
+
+static void run_all(unsigned *files, unsigned *cases)
+{
+    const char *folder = TEST_SOURCE_DIR "/tests/isa";
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        size_t length = str_len(entry->d_name);
+        char path[1024];
+        if (length > 5 && str_equal(entry->d_name + length - 5, ".data")) {
+            str_format(path, sizeof(path), "%s/%s", folder, entry->d_name);
+            *cases += run_file(path, entry->d_name);
+            ++*files;
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+static unsigned file_count, case_count;
+
+static void all_files_were_found(void)
+{
+    CHECK(file_count >= 10);
+    CHECK(case_count >= 430);
+}
+
+// Rows that no vector can run: they need maps, kfuncs or function addresses.
+static bool needs_more(const struct insn_info *info)
+{
+    return (info->form == FORM_LDDW && info->sem != SEM_LDDW) || info->sem == SEM_CALL_BTF;
+}
+
+static void every_row_is_covered(void)
+{
+    for (unsigned id = 1; id < INSN_ID_COUNT; id++) {
+        if (!row_is_used[id] && !needs_more(insn_info(id))) {
+            test_fail(__FILE__, __LINE__, "no vector uses %s (row %u)", insn_info(id)->mnemonic, id);
+        }
+    }
+}
+
+static void malformed_vectors_are_errors(void)
+{
+    static const char *const texts[] = {
+        "-- asm\nexit\n",
+        "-- case a\n-- asm\nexit\n",
+        "-- case a\n-- result\n0x1\n",
+        "-- case a\n-- asm\nexit\n-- result\n5\n",
+        "-- case a\n-- asm\nexit\n-- result\n0x1\n0x2\n",
+        "-- case a\n-- asm\nexit\n-- mem\n0\n-- result\n0x1\n",
+        "-- case a\n-- asm\nexit\n-- mem\nxx\n-- result\n0x1\n",
+        "-- case a\n-- bogus\n-- asm\nexit\n-- result\n0x1\n",
+        "-- case a\nexit\n",
+    };
+    static struct vector v;
+    for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+        const char *at = texts[i], *error;
+        (void)vector_next(&at, &v, &error);
+        CHECK(error != NULL);
+    }
+    const char *good = "# c\n-- case a\n-- asm\nexit\n-- mem\n01 ff\n02\n-- result\n0x1f\n", *error;
+    REQUIRE(vector_next(&good, &v, &error) && error == NULL);
+    CHECK(v.result == 0x1f && v.mem_size == 3 && v.mem[1] == 0xff && v.mem[2] == 2);
+    CHECK(!vector_next(&good, &v, &error) && error == NULL);
+}
+
+TEST_SUITE(isa_vectors)
+{
+    RUN(malformed_vectors_are_errors);
+    if (plat_init() != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "plat_init failed");
+        return;
+    }
+    const struct runtime_options options = {.spec = spec_builtin()};
+    if (runtime_create(&options, &rt) != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "runtime_create failed");
+        plat_fini();
+        return;
+    }
+    run_all(&file_count, &case_count);
+    RUN(all_files_were_found);
+    if (test_state.filter == NULL) {
+        RUN(every_row_is_covered);
+    }
+    runtime_destroy(rt);
+    plat_fini();
+}
