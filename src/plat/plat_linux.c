@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// plat_linux: the platform on Linux in user mode (any architecture). Sources: POSIX.1-2017; getrandom(2),
+// clock_gettime(2), Documentation/ABI/testing/sysfs-devices-system-cpu.
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "plat/plat_int.h"
+
+ebpf_result_t raw_init(void)
+{
+    return EBPF_SUCCESS;
+}
+
+// --- CPUs ----------------------------------------------------------------------------------------
+
+// "0-7" or "0,2-5": the number after the last '-' or ',' is the highest CPU.
+static long highest_possible(void)
+{
+    char text[256];
+    long highest = -1;
+    FILE *file = fopen("/sys/devices/system/cpu/possible", "r");
+    if (file == NULL) {
+        return -1;
+    }
+    if (fgets(text, sizeof(text), file) != NULL) {
+        for (char *at = text; *at != '\0';) {
+            char *end = at;
+            long value = strtol(at, &end, 10);
+            highest = end != at && value > highest ? value : highest;
+            at = *end == '\0' || *end == '\n' ? end + (*end == '\n') : end + 1;
+        }
+    }
+    fclose(file);
+    return highest;
+}
+
+uint32_t raw_cpu_count(void)
+{
+    long count = highest_possible() + 1;
+    if (count <= 0) {
+        count = sysconf(_SC_NPROCESSORS_CONF);
+    }
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+// --- memory --------------------------------------------------------------------------------------
+
+void *raw_alloc(size_t size, size_t alignment)
+{
+    size_t whole;
+    if (alignment <= _Alignof(max_align_t)) {
+        return calloc(1, size);
+    }
+    if (!add_size(size, alignment - 1, &whole)) {
+        return NULL;
+    }
+    whole &= ~(alignment - 1);
+    void *ptr = aligned_alloc(alignment, whole);
+    return ptr == NULL ? NULL : memset(ptr, 0, whole);
+}
+
+void raw_free(void *ptr)
+{
+    free(ptr);
+}
+
+void *raw_alloc_pages(size_t size)
+{
+    void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+void raw_free_pages(void *ptr, size_t size)
+{
+    munmap(ptr, size);
+}
+
+// --- mutex ---------------------------------------------------------------------------------------
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct plat_mutex), "a mutex fits in its place");
+
+static pthread_mutex_t *native_mutex(struct plat_mutex *mutex)
+{
+    return (pthread_mutex_t *)mutex->impl;
+}
+
+void plat_mutex_init(struct plat_mutex *mutex)
+{
+    pthread_mutex_init(native_mutex(mutex), NULL);
+}
+
+void plat_mutex_fini(struct plat_mutex *mutex)
+{
+    pthread_mutex_destroy(native_mutex(mutex));
+}
+
+void plat_mutex_acquire(struct plat_mutex *mutex)
+{
+    plat_sim_check_irql(PLAT_PASSIVE, "plat_mutex_acquire");
+    pthread_mutex_lock(native_mutex(mutex));
+}
+
+void plat_mutex_release(struct plat_mutex *mutex)
+{
+    plat_sim_check_irql(PLAT_PASSIVE, "plat_mutex_release");
+    pthread_mutex_unlock(native_mutex(mutex));
+}
+
+// --- threads -------------------------------------------------------------------------------------
+
+struct plat_thread {
+    pthread_t native;
+    void (*body)(void *user);
+    void *user;
+};
+
+static void *thread_main(void *argument)
+{
+    struct plat_thread *thread = argument;
+    thread->body(thread->user);
+    return NULL;
+}
+
+ebpf_result_t plat_thread_create(void (*body)(void *user), void *user, struct plat_thread **out)
+{
+    plat_sim_check_irql(PLAT_PASSIVE, "plat_thread_create");
+    struct plat_thread *thread = plat_alloc(sizeof(*thread), POOL_TAG_OBJECT);
+    if (thread == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    thread->body = body;
+    thread->user = user;
+    if (pthread_create(&thread->native, NULL, thread_main, thread) != 0) {
+        plat_free(thread);
+        return EBPF_NO_MEMORY;
+    }
+    *out = thread;
+    return EBPF_SUCCESS;
+}
+
+void plat_thread_join(struct plat_thread *thread)
+{
+    plat_sim_check_irql(PLAT_PASSIVE, "plat_thread_join");
+    pthread_join(thread->native, NULL);
+    plat_free(thread);
+}
+
+void raw_yield(void)
+{
+    sched_yield();
+}
+
+void raw_sleep_us(uint32_t microseconds)
+{
+    struct timespec left = {microseconds / 1000000, (long)(microseconds % 1000000) * 1000};
+    while (nanosleep(&left, &left) != 0) {
+    }
+}
+
+// --- time, randomness, ids -----------------------------------------------------------------------
+
+static uint64_t read_clock(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t plat_time_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t plat_boot_time_ns(void)
+{
+    return read_clock(CLOCK_BOOTTIME);
+}
+
+void plat_random_bytes(void *out, size_t size)
+{
+    uint8_t *at = out;
+    plat_sim_check_irql(PLAT_PASSIVE, "plat_random_bytes");
+    while (size > 0) {
+        ssize_t got = getrandom(at, size, 0);
+        if (got > 0) {
+            at += got;
+            size -= (size_t)got;
+        }
+    }
+}
+
+uint64_t plat_pid_tgid(void)
+{
+    return (uint64_t)(uint32_t)getpid() << 32 | (uint32_t)syscall(SYS_gettid);
+}
