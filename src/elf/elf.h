@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// elf: the door of the object reader: ELF64 relocatable objects for BPF + BTF -> programs and maps in
+// canonical form. A function from bytes to bytes; nothing in the object is trusted. Memory comes from the
+// caller's arena and lives as long as it; the object's own bytes may be dropped after elf_open (whatever is
+// kept is copied).
+#pragma once
+
+#include "base/base.h"
+#include "isa/isa.h"
+#include "spec/spec.h"
+
+#define ELF_MAX_SIZE (64u << 20) // bytes of one object
+
+struct elf_error {
+    char section[SPEC_NAME_SIZE]; // "" when no section is to blame
+    char message[256];            // one line for people
+};
+
+struct elf_options {
+    const struct spec_view *spec;
+    bool dialect_given; // `dialect` was asked for by the user and beats every hint in the object
+    enum dialect dialect;
+    enum dialect platform_default;
+    const char *name; // object name for the maps of global data ("<name>.rodata"); NULL: "object"
+};
+
+enum elf_map_kind { ELF_MAP_USER, ELF_MAP_RODATA, ELF_MAP_DATA, ELF_MAP_BSS };
+
+struct elf_map {
+    struct map_def def;
+    uint8_t kind;           // enum elf_map_kind
+    bool legacy;            // from a `maps` section
+    uint32_t pinning;       // 0 none, 1 by name (LIBBPF_PIN_BY_NAME), else as the object has it
+    const char *section;    // ".maps", ".rodata.str1.1", ...
+    const uint8_t *initial; // def.value_size bytes for RODATA and DATA, else NULL (BSS: zeroes)
+    uint32_t btf_key_type, btf_value_type; // ids in `btf`, 0 = none
+};
+
+// A program as the object has it: decoded instructions with calls, data and maps resolved within the object.
+// Call immediates still hold helper numbers and `maps` indexes the object's maps: elf_program_canonical does
+// the rest, once the type is known.
+struct elf_program {
+    const char *name, *section;
+    bool autoload;            // false for "?section"
+    uint32_t attach_type;     // from the section name, ATTACH_TYPE_NONE when it says nothing
+    uint32_t insn_count;      // slots, subprograms included
+    const struct insn *insns; // map references are indices into elf_object.maps
+    const struct func *funcs;
+    uint32_t func_count;
+    const struct line *lines;
+    uint32_t line_count;
+};
+
+struct elf_object {
+    const char *license; // "" when missing
+    uint32_t kernel_version;
+    enum dialect dialect;
+    struct elf_map *maps;
+    uint32_t map_count;
+    struct elf_program *programs;
+    uint32_t program_count;
+    const uint8_t *btf; // raw .BTF, or NULL
+    uint32_t btf_size;
+    const char *strings; // of the lines
+    uint32_t strings_size;
+};
+
+// Time is linear in `size`, memory up to some 40 times `size` and, where programs share large subprograms,
+// some 300 MB more: give the arena a limit. Objects above ELF_MAX_SIZE are refused. EBPF_ELF_PARSING_FAILED
+// with *error filled, EBPF_NO_MEMORY, EBPF_OPERATION_NOT_SUPPORTED (a valid object that uses what is not
+// supported; *error says what).
+ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options *options, struct arena *arena,
+                       struct elf_object *out, struct elf_error *error) MUST_CHECK;
+
+// Canonical form of program `index` as `prog_type`/`attach_type`: helper numbers become ids, maps become
+// indices into out->maps. map_of[i] is the index in object->maps of out->maps[i] (SPEC_MAX_MAPS entries).
+ebpf_result_t elf_program_canonical(const struct elf_object *object, uint32_t index,
+                                    const struct spec_view *spec, uint32_t prog_type, uint32_t attach_type,
+                                    struct arena *arena, struct program *out, uint32_t map_of[SPEC_MAX_MAPS],
+                                    struct elf_error *error) MUST_CHECK;
