@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// map_array: array and per-CPU array. All values exist from creation on, in one slab of whole pages; they are
+// written in place, so a reader may see some words of one update and some of another, as on Linux.
+//
+// Invariant: value i of CPU c lies at slab + c * cpu_stride + i * value_stride. A plain array has one "CPU".
+#include "runtime/runtime_int.h"
+
+#define SLAB_MAX ((uint64_t)1 << 32)
+#define PAGE     4096u
+
+struct array {
+    uint8_t *slab;
+    size_t slab_size;
+    size_t cpu_stride; // whole pages, so that CPUs share no line
+};
+
+static struct array *array_of(const struct map *m)
+{
+    return m->state;
+}
+
+static uint8_t *value_at(const struct map *m, uint32_t cpu, uint32_t index)
+{
+    const struct array *a = array_of(m);
+    return a->slab + cpu * a->cpu_stride + (size_t)index * m->value_stride;
+}
+
+static uint32_t index_of(const void *key)
+{
+    uint32_t index;
+    memcpy(&index, key, sizeof(index));
+    // The key may change while we look at it: what is checked must be what is used, so it is read once.
+    __asm__("" : "+r"(index));
+    return index;
+}
+
+// --- creation ------------------------------------------------------------------------------------
+
+static ebpf_result_t check(const struct map_def *def)
+{
+    return def->key_size == sizeof(uint32_t) && (def->flags & MAP_FLAG_NO_PREALLOC) == 0
+               ? EBPF_SUCCESS
+               : EBPF_INVALID_ARGUMENT;
+}
+
+static ebpf_result_t check_percpu(const struct map_def *def)
+{
+    TRY(check(def));
+    return (def->flags & MAP_FLAG_MMAPABLE) == 0 ? EBPF_SUCCESS : EBPF_INVALID_ARGUMENT;
+}
+
+static ebpf_result_t init_copies(struct map *m, uint32_t copies)
+{
+    uint64_t copy_size = align_up((uint64_t)m->value_stride * m->def.max_entries, PAGE);
+    if (copy_size > SLAB_MAX / copies) {
+        return EBPF_NO_MEMORY;
+    }
+    struct array *a = plat_alloc(sizeof(*a), POOL_TAG_MAP);
+    if (a == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    a->cpu_stride = (size_t)copy_size;
+    a->slab_size = (size_t)copy_size * copies;
+    a->slab = plat_alloc_pages(a->slab_size, POOL_TAG_MAP);
+    if (a->slab == NULL) {
+        plat_free(a);
+        return EBPF_NO_MEMORY;
+    }
+    m->state = a;
+    m->memory = sizeof(*a) + a->slab_size;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t init(struct map *m)
+{
+    return init_copies(m, 1);
+}
+
+static ebpf_result_t init_percpu(struct map *m)
+{
+    return init_copies(m, m->object.rt->cpu_count);
+}
+
+static void fini(struct map *m)
+{
+    struct array *a = array_of(m);
+    plat_free_pages(a->slab, a->slab_size);
+    plat_free(a);
+}
+
+// --- both kinds ----------------------------------------------------------------------------------
+
+// Source of the order of errors: Linux, array_map_update_elem.
+static ebpf_result_t check_update(const struct map *m, uint32_t index, uint64_t flags)
+{
+    if (index >= m->def.max_entries) {
+        return EBPF_OUT_OF_SPACE;
+    }
+    return flags == UPDATE_NOEXIST ? EBPF_KEY_ALREADY_EXISTS : EBPF_SUCCESS;
+}
+
+static ebpf_result_t delete(struct map *m, const void *key)
+{
+    UNUSED(m);
+    UNUSED(key);
+    return EBPF_INVALID_ARGUMENT; // elements of an array cannot go
+}
+
+static ebpf_result_t next_key(struct map *m, const void *key, void *next)
+{
+    uint32_t index = key == NULL ? UINT32_MAX : index_of(key);
+    if (index == m->def.max_entries - 1) {
+        return EBPF_NO_MORE_KEYS;
+    }
+    index = index < m->def.max_entries ? index + 1 : 0;
+    memcpy(next, &index, sizeof(index));
+    return EBPF_SUCCESS;
+}
+
+// --- array ---------------------------------------------------------------------------------------
+
+static uint8_t *lookup(struct map *m, const void *key)
+{
+    uint32_t index = index_of(key);
+    return index < m->def.max_entries ? value_at(m, 0, index) : NULL;
+}
+
+static ebpf_result_t update(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+    uint32_t index = index_of(key);
+    TRY(check_update(m, index, flags));
+    map_value_write(value_at(m, 0, index), value, m->def.value_size);
+    return EBPF_SUCCESS;
+}
+
+static uint8_t *value_address(struct map *m, uint32_t off)
+{
+    return m->def.max_entries == 1 && off < m->def.value_size ? value_at(m, 0, 0) + off : NULL;
+}
+
+const struct map_ops map_ops_ARRAY = {
+    .check = check,
+    .init = init,
+    .fini = fini,
+    .lookup = lookup,
+    .update = update,
+    .delete = delete,
+    .user_lookup = map_lookup_copy,
+    .user_update = update,
+    .next_key = next_key,
+    .value_address = value_address,
+};
+
+// --- per-CPU array -------------------------------------------------------------------------------
+
+static uint8_t *lookup_percpu(struct map *m, const void *key)
+{
+    uint32_t index = index_of(key);
+    return index < m->def.max_entries ? value_at(m, plat_cpu_current(), index) : NULL;
+}
+
+static ebpf_result_t update_percpu(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+    uint32_t index = index_of(key);
+    TRY(check_update(m, index, flags));
+    map_value_write(value_at(m, plat_cpu_current(), index), value, m->def.value_size);
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t user_lookup_percpu(struct map *m, const void *key, void *value)
+{
+    uint32_t index = index_of(key);
+    uint8_t *out = value;
+    if (index >= m->def.max_entries) {
+        return EBPF_KEY_NOT_FOUND;
+    }
+    for (uint32_t cpu = 0; cpu < m->object.rt->cpu_count; cpu++) {
+        map_value_read(out + (size_t)cpu * m->value_stride, value_at(m, cpu, index), m->value_stride);
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t user_update_percpu(struct map *m, const void *key, const void *value, uint64_t flags)
+{
+    uint32_t index = index_of(key);
+    const uint8_t *in = value;
+    TRY(check_update(m, index, flags));
+    for (uint32_t cpu = 0; cpu < m->object.rt->cpu_count; cpu++) {
+        map_value_write(value_at(m, cpu, index), in + (size_t)cpu * m->value_stride, m->def.value_size);
+    }
+    return EBPF_SUCCESS;
+}
+
+const struct map_ops map_ops_PERCPU_ARRAY = {
+    .check = check_percpu,
+    .init = init_percpu,
+    .fini = fini,
+    .lookup = lookup_percpu,
+    .update = update_percpu,
+    .delete = delete,
+    .user_lookup = user_lookup_percpu,
+    .user_update = user_update_percpu,
+    .next_key = next_key,
+};

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// runtime: the door of the execution context's objects: maps, programs, links, their ids and references, the
+// epoch that frees what a running program may still see, helpers, and the interpreter.
+//
+// Kernel-safe. All calls at PASSIVE unless said otherwise. `struct object` is the common head; every function
+// that returns an object gives the caller one reference.
+#pragma once
+
+#include "base/base.h"
+#include "plat/plat.h"
+#include "runtime/provider.h"
+#include "spec/spec.h"
+
+enum object_kind { OBJECT_MAP = 1, OBJECT_PROGRAM = 2, OBJECT_LINK = 3, OBJECT_KIND_COUNT };
+
+struct object; // first member of struct map, struct prog, struct link
+
+struct runtime_options {
+    const struct spec_view *spec;
+    // Where bpf_trace_printk goes; NULL drops it. Called at any IRQL, text without newline.
+    void (*trace)(void *user, const char *text);
+    void *trace_user;
+};
+
+ebpf_result_t runtime_create(const struct runtime_options *options, struct runtime **out) MUST_CHECK;
+// All objects must have been released; waits for the epoch.
+void runtime_destroy(struct runtime *rt);
+const struct spec_view *runtime_spec(const struct runtime *rt);
+
+// --- objects -------------------------------------------------------------------------------------
+
+enum object_kind object_kind(const struct object *o);
+uint32_t object_id(const struct object *o);
+void object_acquire(struct object *o);
+void object_release(struct object *o); // the last one destroys, through the epoch
+// EBPF_OBJECT_NOT_FOUND; never EBPF_STALE_ID, because ids are not reused.
+ebpf_result_t object_by_id(struct runtime *rt, enum object_kind kind, uint32_t id,
+                           struct object **out) MUST_CHECK;
+// Smallest id above `start`; EBPF_NO_MORE_KEYS at the end.
+ebpf_result_t object_next_id(struct runtime *rt, enum object_kind kind, uint32_t start,
+                             uint32_t *out) MUST_CHECK;
+uint32_t object_count(struct runtime *rt, enum object_kind kind);
+
+// --- maps ----------------------------------------------------------------------------------------
+
+struct map;
+
+struct map_info {
+    uint32_t id;
+    struct map_def def;
+    uint32_t frozen;
+    uint64_t memory; // bytes held
+};
+
+enum update_flags { UPDATE_ANY = 0, UPDATE_NOEXIST = 1, UPDATE_EXIST = 2 }; // Linux UAPI values
+
+ebpf_result_t map_create(struct runtime *rt, const struct map_def *def, struct map **out) MUST_CHECK;
+struct object *map_object(struct map *m);
+struct map *map_from_object(struct object *o); // NULL when `o` is of another kind
+void map_info(const struct map *m, struct map_info *out);
+// Size of a value as user mode sees it: value_size, or for per-CPU maps round_up(value_size, 8) * CPUs.
+uint32_t map_user_value_size(const struct map *m);
+// User-mode element calls: whole values are copied. Key and value have exactly key_size and user_value_size
+// bytes. EBPF_KEY_NOT_FOUND, EBPF_KEY_ALREADY_EXISTS, EBPF_OUT_OF_SPACE (full, or update of an index past the
+// end), EBPF_INVALID_ARGUMENT (flags, delete on an array), EBPF_OPERATION_NOT_SUPPORTED (lookup_and_delete on
+// an array), EBPF_ACCESS_DENIED (frozen or RDONLY/WRONLY).
+ebpf_result_t map_user_lookup(struct map *m, const void *key, void *value) MUST_CHECK;
+ebpf_result_t map_user_lookup_and_delete(struct map *m, const void *key, void *value) MUST_CHECK;
+ebpf_result_t map_user_update(struct map *m, const void *key, const void *value, uint64_t flags) MUST_CHECK;
+ebpf_result_t map_user_delete(struct map *m, const void *key) MUST_CHECK;
+// `key` NULL, or not in the map: first key. EBPF_NO_MORE_KEYS at the end.
+ebpf_result_t map_user_next_key(struct map *m, const void *key, void *next) MUST_CHECK;
+// No user writes from now on; EBPF_ACCESS_DENIED when frozen already.
+ebpf_result_t map_freeze(struct map *m) MUST_CHECK;
+
+// --- programs ------------------------------------------------------------------------------------
+
+struct prog;
+
+struct prog_info {
+    uint32_t id, type, attach_type, dialect;
+    char name[SPEC_NAME_SIZE];
+    uint32_t insn_count, map_count, link_count;
+    uint32_t map_ids[SPEC_MAX_MAPS];
+    uint64_t load_time_ns;           // plat_boot_time_ns at load
+    uint64_t run_count, run_time_ns; // run_time only counted in test runs
+    uint8_t tag[8];                  // digest of the canonical instructions, for people
+};
+
+// Loads a program that program_check accepts; `maps` are p->map_count maps in order (references are taken).
+// Checks the evidence's form and every mark against the layout. EBPF_PROGRAM_LOAD_FAILED when it does not
+// fit.
+ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map *const *maps,
+                        const struct evidence *evidence, struct prog **out) MUST_CHECK;
+struct object *prog_object(struct prog *g);
+struct prog *prog_from_object(struct object *o);
+void prog_info(const struct prog *g, struct prog_info *out);
+// Keeps `m` alive as long as the program (BPF_PROG_BIND_MAP).
+ebpf_result_t prog_bind_map(struct prog *g, struct map *m) MUST_CHECK;
+
+struct test_run {
+    const uint8_t *data_in;
+    size_t data_in_size;
+    uint8_t *data_out;     // may be NULL
+    size_t data_out_size;  // in: capacity; out: size of the data (EBPF_INSUFFICIENT_BUFFER when it was cut)
+    const uint8_t *ctx_in; // may be NULL
+    size_t ctx_in_size;
+    uint8_t *ctx_out; // may be NULL
+    size_t ctx_out_size;
+    uint32_t repeat;   // 0 = 1
+    uint64_t retval;   // out: r0
+    uint64_t duration; // out: mean ns of one run
+    // Asked every few milliseconds between runs; true ends the test with EBPF_CANCELED. NULL: never.
+    bool (*is_cancelled)(void *user);
+    void *cancel_user;
+};
+// EBPF_OPERATION_NOT_SUPPORTED when the type's provider makes no contexts. RAW_MEMORY needs no provider.
+ebpf_result_t prog_test_run(struct prog *g, struct test_run *run) MUST_CHECK;
+
+// --- links ---------------------------------------------------------------------------------------
+
+struct link_info {
+    uint32_t id, prog_id, attach_type;
+    struct attach_params params;
+    uint32_t attached;
+    uint64_t invoke_count;
+};
+
+// Attaches through the provider of `attach_type`. EBPF_EXTENSION_FAILED_TO_LOAD: no provider.
+// EBPF_INVALID_ARGUMENT: the program is of another type. EBPF_INVALID_STATE: the point is taken.
+ebpf_result_t link_create(struct runtime *rt, struct prog *g, uint32_t attach_type,
+                          const struct attach_params *params, struct link **out) MUST_CHECK;
+struct object *link_object(struct link *l);
+struct link *link_from_object(struct object *o);
+void link_info(const struct link *l, struct link_info *out);
+// Swaps the program atomically. `expected` NULL: whatever is there; otherwise EBPF_INVALID_STATE when it
+// differs. EBPF_INVALID_ARGUMENT: a program of another type or dialect. EBPF_INVALID_STATE: detached.
+ebpf_result_t link_update(struct link *l, struct prog *g, struct prog *expected) MUST_CHECK;
+// Detaches now; idempotent. The link object stays until released. Releasing the last reference detaches too.
+void link_detach(struct link *l);
+
+// --- pins ----------------------------------------------------------------------------------------
+
+#define PIN_PATH_SIZE 256
+// A pin is a reference by path. Paths are compared byte by byte; callers canonicalise.
+// EBPF_OBJECT_ALREADY_EXISTS; EBPF_INVALID_ARGUMENT: the path is empty or too long.
+ebpf_result_t pin_add(struct runtime *rt, const char *path, struct object *o) MUST_CHECK;
+// EBPF_OBJECT_NOT_FOUND.
+ebpf_result_t pin_get(struct runtime *rt, const char *path, struct object **out) MUST_CHECK;
+ebpf_result_t pin_remove(struct runtime *rt, const char *path) MUST_CHECK;
+// Next path in byte order after `start` ("" = first); EBPF_NO_MORE_KEYS at the end.
+ebpf_result_t pin_next(struct runtime *rt, const char *start, char next[PIN_PATH_SIZE],
+                       struct object **out) MUST_CHECK;
+void pin_remove_all(struct runtime *rt);
+
+// --- epoch (also for hooks) ----------------------------------------------------------------------
+
+// Between enter and exit nothing that the runtime has freed since is reused. Nests. IRQL <= DISPATCH.
+void epoch_enter(struct runtime *rt);
+void epoch_exit(struct runtime *rt);
+// Waits until every run that was under way has ended. IRQL = PASSIVE, outside an epoch.
+void epoch_synchronize(struct runtime *rt);
+
+// --- interpreter ---------------------------------------------------------------------------------
+
+// Runs canonical instructions that nothing has verified, for tests of the instruction set: no maps, and only
+// the `helper` callback for calls (NULL: calls return 0). r1 = mem, r2 = size. EBPF_PROGRAM_LOAD_FAILED when
+// the instructions do not pre-decode. The program itself must be trusted not to leave `mem` and its stack.
+struct interp_raw {
+    const struct insn *insns;
+    uint32_t insn_count;
+    void *mem;
+    size_t mem_size;
+    uint64_t (*helper)(uint64_t id, const uint64_t args[5]);
+};
+ebpf_result_t interp_run_raw(struct runtime *rt, const struct interp_raw *run, uint64_t *result) MUST_CHECK;
+
+// Calls `observe` with the registers before each instruction of programs loaded (or raw runs started) from
+// now on; NULL: off, at no cost. For tests: checks of the verifier's states against concrete ones.
+void interp_set_observer(struct runtime *rt,
+                         void (*observe)(void *user, uint32_t pc, const uint64_t regs[INSN_REG_COUNT]),
+                         void *user);
