@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The TCP header (RFC 9293). Numbers in network byte order; the two bytes of flags as bits, low bit first.
+#pragma once
+
+#include "../bpf_helpers_platform.h"
+
+struct tcphdr {
+    uint16_t source;
+    uint16_t dest;
+    uint32_t seq;
+    uint32_t ack_seq;
+    uint16_t ns : 1;
+    uint16_t reserved : 3;
+    uint16_t doff : 4; // header length in 32-bit words
+    uint16_t fin : 1;
+    uint16_t syn : 1;
+    uint16_t rst : 1;
+    uint16_t psh : 1;
+    uint16_t ack : 1;
+    uint16_t urg : 1;
+    uint16_t ece : 1;
+    uint16_t cwr : 1;
+    uint16_t window;
+    uint16_t check;
+    uint16_t urg_ptr;
+} __attribute__((packed));
