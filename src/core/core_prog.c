@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// core_prog: handlers of programs and links. A program gets in only with a verdict, and only with the very
+// maps that it was verified against; what the service said is re-checked where it can be (program_check here,
+// marks in prog_load).
+#include "core/core_int.h"
+
+// --- load ----------------------------------------------------------------------------------------
+
+struct load_text {
+    const char *text, *json;
+};
+
+// Makes the reply with the findings; it travels whether the program was accepted or not.
+static struct proto_prog_load_reply *make_load_reply(struct execution *x, const struct load_text *t)
+{
+    const struct core_verdict *v = x->call->verdict;
+    size_t text_size = str_len(t->text) + 1, json_size = str_len(t->json) + 1;
+    uint8_t *tail = NULL;
+    struct proto_prog_load_reply *reply = core_make_reply(x, text_size + json_size, &tail);
+    if (reply == NULL) {
+        return NULL;
+    }
+    memcpy(tail, t->text, text_size);
+    memcpy(tail + text_size, t->json, json_size);
+    reply->text_size = (uint32_t)text_size;
+    reply->json_size = (uint32_t)json_size;
+    if (v != NULL) {
+        reply->states = v->states;
+        reply->peak_kb = v->peak_kb;
+        reply->time_us = v->time_us;
+    }
+    return reply;
+}
+
+static ebpf_result_t refuse(struct execution *x, ebpf_result_t result, const struct load_text *t)
+{
+    x->detailed = make_load_reply(x, t) != NULL;
+    return x->detailed ? result : EBPF_NO_MEMORY;
+}
+
+// One sentence of the core's own, as the text and without structured findings.
+static ebpf_result_t refuse_because(struct execution *x, ebpf_result_t result, const char *why)
+{
+    char line[160];
+    str_format(line, sizeof(line), "%s\n", why);
+    return refuse(x, result, &(struct load_text){line, "[]"});
+}
+
+static bool is_same_definition(const struct map_def *a, const struct map_def *b)
+{
+    return a->type == b->type && a->key_size == b->key_size && a->value_size == b->value_size &&
+           a->max_entries == b->max_entries && a->flags == b->flags;
+}
+
+// The maps of the request in order, or NULL with *result. A program that was verified against one definition
+// must not meet a map of another.
+static struct map **bind_maps(struct execution *x, const struct program *p, ebpf_result_t *result)
+{
+    unsigned count = x->call->object_count;
+    struct map **maps = arena_array(x->call->arena, count, sizeof(struct map *));
+    if (maps == NULL) {
+        *result = EBPF_NO_MEMORY;
+        return NULL;
+    }
+    if (count != p->map_count) {
+        *result = refuse_because(x, EBPF_INVALID_ARGUMENT,
+                                 "the request does not name a map for each of the program's");
+        return NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct map_info info;
+        maps[i] = core_map(x, i);
+        map_info(maps[i], &info);
+        if (!is_same_definition(&info.def, &p->maps[i])) {
+            *result = refuse_because(x, EBPF_INVALID_ARGUMENT, "a map is not as the program declares it");
+            return NULL;
+        }
+    }
+    return maps;
+}
+
+static ebpf_result_t decode(struct execution *x, struct program **out)
+{
+    const char *why = "";
+    uint32_t bad_pc = 0;
+    struct program *p = arena_alloc(x->call->arena, sizeof(*p));
+    if (p == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    TRY(proto_program_decode(x->request.tail, x->request.tail_size, x->call->arena, p));
+    ebpf_result_t result = program_check(runtime_spec(x->core->runtime), p, &bad_pc, &why);
+    if (result != EBPF_SUCCESS) {
+        return result == EBPF_NO_MEMORY ? result : refuse_because(x, EBPF_PROGRAM_LOAD_FAILED, why);
+    }
+    *out = p;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t load_verified(struct execution *x)
+{
+    const struct core_verdict *v = x->call->verdict;
+    struct program *p = NULL;
+    struct prog *prog = NULL;
+    ebpf_result_t result = EBPF_SUCCESS;
+    TRY(decode(x, &p));
+    struct map **maps = bind_maps(x, p, &result);
+    if (maps == NULL) {
+        return result;
+    }
+    struct proto_prog_load_reply *reply = make_load_reply(x, &(struct load_text){v->text, v->json});
+    if (reply == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    result = prog_load(x->core->runtime, p, maps, &v->evidence, &prog);
+    if (result == EBPF_PROGRAM_LOAD_FAILED) {
+        return refuse_because(x, result, "the evidence does not fit the program");
+    }
+    TRY(result);
+    core_give_object(x, prog_object(prog), &reply->object);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t handle_PROG_LOAD(struct execution *x)
+{
+    const struct core_verdict *v = x->call->verdict;
+    if (v == NULL) {
+        return refuse_because(x, EBPF_VERIFICATION_FAILED, "nothing has verified this program");
+    }
+    if (v->result != EBPF_SUCCESS) {
+        return refuse(x, v->result, &(struct load_text){v->text, v->json});
+    }
+    return load_verified(x);
+}
+
+// --- test run ------------------------------------------------------------------------------------
+
+static ebpf_result_t check_run_sizes(const struct execution *x,
+                                     const struct proto_prog_test_run_request *request, size_t *reply_tail)
+{
+    size_t in = 0;
+    if (!add_size(request->data_in_size, request->ctx_in_size, &in) || in != x->request.tail_size ||
+        !add_size(request->data_out_capacity, request->ctx_out_capacity, reply_tail)) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    return *reply_tail > PROTO_MAX_SIZE / 2 ? EBPF_INVALID_ARGUMENT : EBPF_SUCCESS;
+}
+
+static void fill_run(struct test_run *run, const struct execution *x,
+                     const struct proto_prog_test_run_request *request)
+{
+    *run = (struct test_run){
+        .data_in = x->request.tail,
+        .data_in_size = request->data_in_size,
+        .data_out_size = request->data_out_capacity,
+        .ctx_in = request->ctx_in_size != 0 ? x->request.tail + request->data_in_size : NULL,
+        .ctx_in_size = request->ctx_in_size,
+        .ctx_out_size = request->ctx_out_capacity,
+        .repeat = request->repeat,
+        .is_cancelled = x->call->is_abandoned,
+        .cancel_user = x->call->user,
+    };
+}
+
+// Moves the context's bytes behind the data that there is and cuts the reply to both.
+static void pack_run(struct execution *x, const struct proto_prog_test_run_request *request,
+                     const struct test_run *run, uint8_t *tail)
+{
+    size_t room = (size_t)request->data_out_capacity + request->ctx_out_capacity;
+    size_t data =
+        run->data_out_size < request->data_out_capacity ? run->data_out_size : request->data_out_capacity;
+    size_t ctx =
+        run->ctx_out_size < request->ctx_out_capacity ? run->ctx_out_size : request->ctx_out_capacity;
+    memmove(tail + data, tail + request->data_out_capacity, ctx);
+    x->reply_size -= room - data - ctx;
+}
+
+ebpf_result_t handle_PROG_TEST_RUN(struct execution *x)
+{
+    struct proto_prog_test_run_request request;
+    struct test_run run;
+    uint8_t *tail = NULL;
+    size_t room = 0;
+    core_get_fixed(x, &request);
+    TRY(check_run_sizes(x, &request, &room));
+    struct proto_prog_test_run_reply *reply = core_make_reply(x, room, &tail);
+    if (reply == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    fill_run(&run, x, &request);
+    run.data_out = request.data_out_capacity != 0 ? tail : NULL;
+    run.ctx_out = request.ctx_out_capacity != 0 ? tail + request.data_out_capacity : NULL;
+    ebpf_result_t result = prog_test_run(core_prog(x, 0), &run);
+    if (result != EBPF_SUCCESS && result != EBPF_INSUFFICIENT_BUFFER) {
+        return result;
+    }
+    reply->retval = run.retval;
+    reply->duration_ns = run.duration;
+    reply->data_out_size = (uint32_t)run.data_out_size;
+    reply->ctx_out_size = (uint32_t)run.ctx_out_size;
+    pack_run(x, &request, &run, tail);
+    x->detailed = true; // the data that did fit is of use
+    return result;
+}
+
+ebpf_result_t handle_PROG_BIND_MAP(struct execution *x)
+{
+    return core_make_reply(x, 0, NULL) == NULL ? EBPF_NO_MEMORY
+                                               : prog_bind_map(core_prog(x, 0), core_map(x, 1));
+}
+
+// --- links ---------------------------------------------------------------------------------------
+
+ebpf_result_t handle_LINK_CREATE(struct execution *x)
+{
+    struct proto_link_create_request request;
+    struct proto_new_object *reply = core_make_reply(x, 0, NULL);
+    struct link *link = NULL;
+    if (reply == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    core_get_fixed(x, &request);
+    if (request.attach_type == ATTACH_TYPE_NONE ||
+        request.attach_type >= runtime_spec(x->core->runtime)->attach_type_count) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    struct attach_params params = {.ifindex = request.ifindex, .flags = request.flags};
+    TRY(link_create(x->core->runtime, core_prog(x, 0), request.attach_type, &params, &link));
+    core_give_object(x, link_object(link), reply);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t handle_LINK_UPDATE(struct execution *x)
+{
+    return core_make_reply(x, 0, NULL) == NULL ? EBPF_NO_MEMORY
+                                               : link_update(core_link(x, 0), core_prog(x, 1), NULL);
+}
+
+ebpf_result_t handle_LINK_REPLACE(struct execution *x)
+{
+    return core_make_reply(x, 0, NULL) == NULL
+               ? EBPF_NO_MEMORY
+               : link_update(core_link(x, 0), core_prog(x, 1), core_prog(x, 2));
+}
+
+ebpf_result_t handle_LINK_DETACH(struct execution *x)
+{
+    if (core_make_reply(x, 0, NULL) == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    link_detach(core_link(x, 0));
+    return EBPF_SUCCESS;
+}
