@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+// ebpf_api: what this library offers beyond libbpf's names: descriptors without a C runtime, descriptions of
+// objects that are the same on every platform, enumeration of pins and hooks, and verification without a
+// daemon.
+//
+// Functions return an ebpf_result_t and write out-parameters on success only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bpf/libbpf_common.h>
+#include <ebpf_result.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// --- descriptors ---------------------------------------------------------------------------------
+
+// Use these rather than close() and dup(): with an in-process execution context descriptors are no files.
+LIBBPF_API ebpf_result_t ebpf_close_fd(int fd);
+LIBBPF_API ebpf_result_t ebpf_duplicate_fd(int fd, int *duplicate);
+
+// Text of a result for people, without full stop. Never NULL.
+LIBBPF_API const char *ebpf_result_text(ebpf_result_t result);
+// The platform's errno for a result: positive.
+LIBBPF_API int ebpf_result_errno(ebpf_result_t result);
+
+// --- objects -------------------------------------------------------------------------------------
+
+typedef enum ebpf_object_kind {
+    EBPF_OBJECT_KIND_ANY = 0,
+    EBPF_OBJECT_KIND_MAP = 1,
+    EBPF_OBJECT_KIND_PROGRAM = 2,
+    EBPF_OBJECT_KIND_LINK = 3,
+} ebpf_object_kind_t;
+
+#define EBPF_NAME_SIZE 64
+#define EBPF_MAX_MAPS  64
+#define EBPF_PATH_SIZE 256
+
+// Everything that is known about an object; members of other kinds are zero. Names are static strings.
+struct ebpf_object_info {
+    ebpf_object_kind_t kind;
+    uint32_t id;
+    char name[EBPF_NAME_SIZE];
+    const char *type;        // "xdp", "percpu_array"; never NULL
+    const char *attach_type; // "" when there is none
+    uint32_t pin_count;
+    uint64_t memory; // bytes
+    // maps
+    uint32_t key_size, value_size, max_entries, map_flags;
+    uint32_t user_value_size; // of the element calls: all CPUs of a per-CPU map
+    bool frozen, per_cpu;
+    // programs
+    uint8_t tag[8];
+    uint32_t insn_count;   // slots
+    uint64_t load_time_ns; // since boot
+    uint64_t loaded_at;    // seconds since 1970
+    uint64_t run_count, run_time_ns;
+    bool windows_dialect;
+    uint32_t map_count, map_ids[EBPF_MAX_MAPS];
+    // links
+    uint32_t prog_id, ifindex;
+    bool attached;
+};
+LIBBPF_API ebpf_result_t ebpf_object_get_info(int fd, struct ebpf_object_info *info);
+// EBPF_NO_MORE_KEYS at the end.
+LIBBPF_API ebpf_result_t ebpf_object_get_next_id(ebpf_object_kind_t kind, uint32_t start, uint32_t *next);
+LIBBPF_API ebpf_result_t ebpf_object_open_id(ebpf_object_kind_t kind, uint32_t id, int *fd);
+
+// Next pin in byte order after `start_path` ("" = first) of kind *kind, or of any kind; *kind becomes that of
+// the object. EBPF_NO_MORE_KEYS at the end, EBPF_INSUFFICIENT_BUFFER when the path does not fit.
+LIBBPF_API ebpf_result_t ebpf_get_next_pinned_object_path(const char *start_path, char *next_path,
+                                                          size_t next_path_size, ebpf_object_kind_t *kind);
+// The same with the object's id; `id` may be NULL.
+LIBBPF_API ebpf_result_t ebpf_get_next_pin(const char *start_path, char *next_path, size_t next_path_size,
+                                           ebpf_object_kind_t *kind, uint32_t *id);
+LIBBPF_API ebpf_result_t ebpf_object_unpin(const char *path);
+// Removes the pins that bpf_object__load has made for maps pinned by name; pins that it found stay.
+struct bpf_object;
+LIBBPF_API void ebpf_object_undo_pins(struct bpf_object *obj);
+
+// Map type by name: the platform's number. EBPF_KEY_NOT_FOUND.
+LIBBPF_API ebpf_result_t ebpf_get_map_type_by_name(const char *name, enum bpf_map_type *type);
+// Calls back with the name of every map type or program type, in the order of the tables; stops when it
+// returns false.
+LIBBPF_API void ebpf_enumerate_map_types(bool (*each)(void *user, const char *name), void *user);
+LIBBPF_API void ebpf_enumerate_program_types(bool (*each)(void *user, const char *name), void *user);
+
+// --- program and attach types --------------------------------------------------------------------
+
+// In the order of a Windows GUID in memory.
+struct ebpf_guid {
+    uint32_t data1;
+    uint16_t data2, data3;
+    uint8_t data4[8];
+};
+// Types by the name of a type ("xdp") or of a section ("xdp/main"); GUIDs are the Windows ecosystem's.
+// EBPF_KEY_NOT_FOUND. Pointers may be NULL.
+LIBBPF_API ebpf_result_t ebpf_get_program_type_by_name(const char *name, struct ebpf_guid *program_type,
+                                                       struct ebpf_guid *expected_attach_type);
+// NULL when unknown.
+LIBBPF_API const char *ebpf_get_program_type_name(const struct ebpf_guid *program_type);
+LIBBPF_API const char *ebpf_get_attach_type_name(const struct ebpf_guid *attach_type);
+LIBBPF_API ebpf_result_t ebpf_get_ebpf_program_type(enum bpf_prog_type type, struct ebpf_guid *program_type);
+LIBBPF_API enum bpf_prog_type ebpf_get_bpf_program_type(const struct ebpf_guid *program_type);
+LIBBPF_API ebpf_result_t ebpf_get_ebpf_attach_type(enum bpf_attach_type type, struct ebpf_guid *attach_type);
+LIBBPF_API enum bpf_attach_type ebpf_get_bpf_attach_type(const struct ebpf_guid *attach_type);
+
+// --- hooks ---------------------------------------------------------------------------------------
+
+#define EBPF_MAX_COUNTERS 8
+// An attachment point of a hook and what happened there.
+struct ebpf_hook_point {
+    uint32_t ifindex;
+    char name[EBPF_NAME_SIZE];
+    uint32_t link_id, prog_id; // 0: nothing attached
+    uint32_t counter_count;
+    struct {
+        char name[16]; // verdict
+        uint64_t packets;
+    } counters[EBPF_MAX_COUNTERS];
+    uint64_t packets, run_time_ns;
+};
+// Next point of the hook above `after_ifindex`; EBPF_NO_MORE_KEYS at the end.
+LIBBPF_API ebpf_result_t ebpf_get_next_hook_point(enum bpf_attach_type type, uint32_t after_ifindex,
+                                                  struct ebpf_hook_point *point);
+// Index of an interface by the name that the hook, or else this machine, has for it. EBPF_OBJECT_NOT_FOUND.
+LIBBPF_API ebpf_result_t ebpf_get_ifindex(enum bpf_attach_type type, const char *name, uint32_t *ifindex);
+
+// --- verification without a daemon ---------------------------------------------------------------
+
+enum ebpf_dialect { EBPF_DIALECT_AUTO = 0, EBPF_DIALECT_LINUX = 1, EBPF_DIALECT_WINDOWS = 2 };
+
+struct ebpf_verify_opts {
+    size_t sz;
+    const char *object_name;   // NULL: the file's name
+    const char *type;          // program type for all programs; NULL: from the section names
+    const char *section;       // only programs of this section; NULL: all
+    const char *program;       // only the program of this name; NULL: all
+    enum ebpf_dialect dialect; // AUTO: from the object, else the platform's
+    size_t : 0;
+};
+#define ebpf_verify_opts__last_field dialect
+
+struct ebpf_verify_finding {
+    const char *rule; // stable name in kebab case
+    int64_t pc;       // -1: the program as a whole
+    const char *file; // source position; "" and 0 when the object has none
+    uint32_t line;
+    const char *source; // text of the line
+    const char *message, *needed, *known, *hint;
+};
+
+struct ebpf_verify_program {
+    const char *section, *name, *type; // type "" when the section selects none
+    uint32_t insn_count;
+    bool accepted;
+    uint64_t time_us;
+    uint32_t states, peak_kb;
+    uint32_t finding_count;
+    const struct ebpf_verify_finding *findings;
+};
+
+struct ebpf_verify_report {
+    const char *object;
+    bool readable; // false: error_section ("" when none is to blame) and error_message say why, and there are
+                   // no programs
+    const char *error_section, *error_message;
+    bool accepted; // readable, and every program was accepted
+    uint32_t program_count;
+    const struct ebpf_verify_program *programs;
+};
+
+// EBPF_SUCCESS: judged, the report says how; free it. EBPF_NO_MEMORY, EBPF_INVALID_ARGUMENT otherwise. A file
+// that cannot be opened is a report that is not readable.
+LIBBPF_API ebpf_result_t ebpf_verify_file(const char *path, const struct ebpf_verify_opts *opts,
+                                          struct ebpf_verify_report **report);
+LIBBPF_API ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size,
+                                            const struct ebpf_verify_opts *opts,
+                                            struct ebpf_verify_report **report);
+LIBBPF_API void ebpf_verify_free(struct ebpf_verify_report *report); // NULL allowed
+
+#ifdef __cplusplus
+}
+#endif
