@@ -374,6 +374,26 @@ static ebpf_result_t advance(struct engine *e)
     return mark_access(e) ? step(e) : EBPF_SUCCESS;
 }
 
+static bool is_reference(const struct insn *in)
+{
+    uint8_t sem = insn_info(in->id)->sem;
+    return sem == SEM_CALL_BTF || (sem >= SEM_LDDW_MAP_FD && sem <= SEM_LDDW_MAP_VALUE);
+}
+
+// What an instruction names is bound when the program is loaded, also in code that nothing reaches. These
+// obligations hold in every state or in none.
+static void check_references(struct engine *e)
+{
+    const struct program *p = e->env.program;
+    state_enter_program(&e->env, e->state);
+    for (e->pc = 0; e->pc < p->insn_count; e->pc++) {
+        if (is_reference(&p->insns[e->pc]) && !obligation_check(&e->env, e->state, e->pc, e->fault)) {
+            find_fault(e);
+            return;
+        }
+    }
+}
+
 ebpf_result_t engine_run(struct engine *e)
 {
     state_enter_program(&e->env, e->state);
@@ -381,6 +401,9 @@ ebpf_result_t engine_run(struct engine *e)
     e->alive = true;
     while (e->alive) {
         TRY(advance(e));
+    }
+    if (e->report->finding_count == 0) {
+        check_references(e);
     }
     return EBPF_SUCCESS;
 }
