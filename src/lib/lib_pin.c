@@ -51,22 +51,24 @@ static void unpin_map(struct bpf_map *map, const char *dir)
 
 int bpf_object__pin_maps(struct bpf_object *obj, const char *path)
 {
-    uint64_t done[1 + UINT8_MAX / 64] = {0}; // which of the first 256 maps this call has pinned
     ebpf_result_t result = EBPF_SUCCESS;
     uint32_t i;
-    if (!obj->loaded || obj->elf.map_count > 64 * ARRAY_SIZE(done)) {
+    if (!obj->loaded) {
         return lib_fail(ENOENT);
     }
+    bool *done = lib_alloc(obj->elf.map_count + 1); // which maps this call has pinned
+    if (done == NULL) {
+        return lib_fail(ENOMEM);
+    }
     for (i = 0; i < obj->elf.map_count && result == EBPF_SUCCESS; i++) {
-        bool pinned = false;
-        result = pin_map(&obj->maps[i], path, &pinned);
-        done[i / 64] |= (uint64_t)pinned << (i % 64);
+        result = pin_map(&obj->maps[i], path, &done[i]);
     }
     while (result != EBPF_SUCCESS && i-- > 0) {
-        if ((done[i / 64] >> (i % 64) & 1) != 0) {
+        if (done[i]) {
             unpin_map(&obj->maps[i], path);
         }
     }
+    lib_free(done);
     return lib_result(result);
 }
 

@@ -77,6 +77,12 @@ bool frames_make(char path[FRAMES_PATH_SIZE], char why[WHY_SIZE])
         memcpy(path, made, sizeof(made));
     } else {
         snprintf(why, WHY_SIZE, "a capture cannot be made: %s", strerror(errno));
+        if (file != NULL) {
+            fclose(file);
+        }
+        if (fd >= 0) {
+            unlink(made);
+        }
     }
     if (dead != NULL) {
         pcap_close(dead);
