@@ -4,6 +4,7 @@
 
 #include "core/core.h"
 #include "tests/test.h"
+#include "tests/tiny_program.h"
 
 #define MESSAGE_ROOM 4096u
 #define TEST_IFINDEX 7u
@@ -196,22 +197,13 @@ static inline ebpf_result_t bench_create_map(struct bench *b, uint32_t type, uin
 // --- programs ------------------------------------------------------------------------------------
 
 static const struct insn bench_insns[] = {{.id = INSN_MOV64_IMM, .imm = 42}, {.id = INSN_EXIT}};
-static const struct func bench_funcs[] = {{0, 2, 0, "main"}};
 
 static inline struct program bench_program(uint32_t type)
 {
-    return (struct program){.type = type,
-                            .attach_type = type == PROG_TYPE_XDP ? ATTACH_TYPE_XDP : ATTACH_TYPE_RAW_MEMORY,
-                            .dialect = DIALECT_LINUX,
-                            .insns = bench_insns,
-                            .insn_count = ARRAY_SIZE(bench_insns),
-                            .funcs = bench_funcs,
-                            .func_count = 1,
-                            .strings = "",
-                            .strings_size = 1,
-                            .name = "answer",
-                            .section = "test",
-                            .license = "MIT"};
+    struct program p = tiny_program(bench_insns, "answer");
+    p.type = type;
+    p.attach_type = type == PROG_TYPE_XDP ? ATTACH_TYPE_XDP : ATTACH_TYPE_RAW_MEMORY;
+    return p;
 }
 
 // What a service that accepts says: evidence without marks.

@@ -7,6 +7,7 @@
 
 #include "plat/plat.h"
 #include "tests/test.h"
+#include "tests/tiny_program.h"
 
 struct answer {
     ebpf_result_t result;
@@ -68,20 +69,8 @@ static struct answer create_map(struct transport *t)
 
 static struct answer load(struct transport *t, uint8_t source)
 {
-    static const struct func funcs[] = {{0, 2, 0, "main"}};
     struct insn insns[] = {{.id = INSN_MOV64_REG, .src = source}, {.id = INSN_EXIT}};
-    struct program p = {.type = PROG_TYPE_RAW_MEMORY,
-                        .attach_type = ATTACH_TYPE_RAW_MEMORY,
-                        .dialect = DIALECT_LINUX,
-                        .insns = insns,
-                        .insn_count = 2,
-                        .funcs = funcs,
-                        .func_count = 1,
-                        .strings = "",
-                        .strings_size = 1,
-                        .name = "size",
-                        .section = "raw_memory",
-                        .license = "MIT"};
+    struct program p = tiny_program(insns, "size");
     struct proto_prog_load_request fixed = {0};
     uint8_t bytes[512];
     return call(t, PROTO_PROG_LOAD, &fixed, bytes, proto_program_encode(&p, bytes, sizeof(bytes)), NULL, 0);

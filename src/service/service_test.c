@@ -3,10 +3,10 @@
 #include "service/service.h"
 
 #include "tests/test.h"
+#include "tests/tiny_program.h"
 
 enum { ROOM = 4096, HEAD = sizeof(struct proto_header) + sizeof(struct proto_prog_load_request) };
 
-static const struct func funcs[] = {{0, 2, 0, "main"}};
 static const struct insn good[] = {{.id = INSN_MOV64_IMM, .imm = 1}, {.id = INSN_EXIT}};
 static const struct insn bad[] = {{.id = INSN_MOV64_REG, .src = 5},
                                   {.id = INSN_EXIT}}; // r5 was never written
@@ -29,18 +29,7 @@ static void set_header(struct request *r, uint16_t op, uint32_t objects)
 
 static void make_request(struct request *r, const struct insn *insns)
 {
-    struct program p = {.type = PROG_TYPE_RAW_MEMORY,
-                        .attach_type = ATTACH_TYPE_RAW_MEMORY,
-                        .dialect = DIALECT_LINUX,
-                        .insns = insns,
-                        .insn_count = 2,
-                        .funcs = funcs,
-                        .func_count = 1,
-                        .strings = "",
-                        .strings_size = 1,
-                        .name = "p",
-                        .section = "raw_memory",
-                        .license = "MIT"};
+    struct program p = tiny_program(insns, "p");
     memset(r, 0, sizeof(*r));
     r->size = HEAD + proto_program_encode(&p, r->bytes + HEAD, ROOM - HEAD);
     set_header(r, PROTO_PROG_LOAD, 0);

@@ -75,7 +75,8 @@ static void find_budget(struct engine *e, const char *what, uint64_t limit)
     } else {
         str_format(f->known, sizeof(f->known), "%llu instructions were followed, %u states are stored",
                    (unsigned long long)e->report->steps, e->stored);
-        str_copy(f->hint, sizeof(f->hint), "split the program, or move repeated code into functions");
+        str_copy(f->hint, sizeof(f->hint),
+                 "split the program; branches that are independent of each other multiply the paths");
     }
 }
 
@@ -83,7 +84,7 @@ static bool charge(struct engine *e, uint64_t words)
 {
     e->work += words;
     if (e->work > e->max_work) {
-        find_budget(e, "instructions", e->max_steps);
+        find_budget(e, "words of states stored and compared", e->max_work);
         return false;
     }
     return true;

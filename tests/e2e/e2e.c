@@ -2,6 +2,7 @@
 // e2e: starts and observes daemons; speaks as a client.
 #define _GNU_SOURCE // pipe2
 #include "tests/e2e/e2e.h"
+#include "tests/tiny_program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -320,22 +321,10 @@ ebpf_result_t e2e_create_map(struct transport *t, int *fd)
 
 ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512])
 {
-    static const struct func funcs[] = {{0, 2, 0, "main"}};
     const struct insn insns[] = {good ? (struct insn){.id = INSN_MOV64_IMM, .imm = 1}
                                       : (struct insn){.id = INSN_MOV64_REG, .src = 7}, // r7 was never written
                                  {.id = INSN_EXIT}};
-    struct program p = {.type = PROG_TYPE_RAW_MEMORY,
-                        .attach_type = ATTACH_TYPE_RAW_MEMORY,
-                        .dialect = DIALECT_LINUX,
-                        .insns = insns,
-                        .insn_count = 2,
-                        .funcs = funcs,
-                        .func_count = 1,
-                        .strings = "",
-                        .strings_size = 1,
-                        .name = "one",
-                        .section = "raw_memory",
-                        .license = "MIT"};
+    struct program p = tiny_program(insns, "one");
     struct proto_prog_load_request fixed = {0};
     struct e2e_reply reply = {.fd = -1};
     uint8_t bytes[512];
