@@ -112,7 +112,7 @@ struct proto_object_info_reply {
     uint32_t insn_count, map_count;
     uint32_t prog_id, ifindex, attached; // links
     uint32_t pin_count;
-    uint32_t link_count;                                   // programs: attached links
+    uint32_t link_count;                                   // programs: links that hold it, detached ones too
     uint64_t memory, load_time_ns, run_count, run_time_ns; // run_count of a link: invocations
     uint8_t tag[8];
     char name[SPEC_NAME_SIZE];
@@ -133,6 +133,49 @@ struct proto_hook_next_reply {
     uint64_t run_time_ns, packets; // summed time of all batches and their packets
 };
 
+// Elements from a position on: 0, or where the last reply ended. A position has 32 bits whatever the key,
+// because that is what libbpf's callers keep for it. Each position is passed once, so that a walk ends
+// however the map changes meanwhile; what is returned was read one element after the other: not a snapshot. A
+// hash map gives whole buckets: EBPF_INSUFFICIENT_BUFFER, with a body, when not even the first one fits.
+struct proto_map_lookup_batch_request {
+    uint32_t count;      // elements wanted, at least 1; fewer may come
+    uint32_t delete_too; // 1: each element that is returned is deleted
+    uint32_t flags;      // 0
+    uint32_t position;
+}; // reply tail: `done` keys, then `done` values
+struct proto_map_batch_request {
+    uint64_t flags; // of an update: BPF_ANY, ...; of a delete: 0
+    uint32_t count, reserved;
+}; // tail: `count` keys, then (update) `count` values
+// An update or delete that fails half-way sends this with its error: `done` elements were done.
+struct proto_map_batch_reply {
+    uint32_t done;
+    uint32_t end;      // lookup: 1 when the map has no further element and (an array) more were wanted
+    uint32_t position; // lookup: where to go on
+    uint32_t reserved; // 0
+};
+// Maps the values of an array with BPF_F_MMAPABLE into the client: value i lies at i * round_up(value_size,
+// 8).
+struct proto_map_memory_request {
+    uint32_t writable, reserved;
+};
+// `address` is valid where the execution context can map into the client by itself (driver, in process);
+// ebpfd sends a descriptor of the memory instead, and address 0. A map that was ever mapped writable cannot
+// be frozen; one that is frozen, or that user mode may not write, cannot be mapped writable.
+struct proto_map_memory_reply {
+    uint64_t address, size;
+};
+// Processes that hold objects, by ascending id. EBPF_NO_MORE_KEYS at the end; EBPF_OPERATION_NOT_SUPPORTED
+// where the execution context does not know them (ebpfd: a descriptor may be anywhere).
+struct proto_holder_next_request {
+    uint32_t after_pid, reserved;
+};
+struct proto_holder_next_reply {
+    uint32_t pid;
+    uint32_t maps, programs, links; // open handles by kind
+    uint32_t others;                // open handles without an object
+};
+
 // --- the table -----------------------------------------------------------------------------------
 struct proto_op_row {
     const char *name;
@@ -141,6 +184,7 @@ struct proto_op_row {
     uint8_t kinds[3];                  // bit mask of 1 << enum proto_kind
     uint32_t request_size, reply_size; // fixed structures
     bool request_tail, reply_tail, new_object;
+    bool waits; // may take long: not in a driver's dispatch
 };
 const struct proto_op_row *proto_op_row(uint16_t op); // NULL: unknown
 
@@ -179,3 +223,78 @@ struct proto_verify_reply {
     uint64_t time_us;
     uint32_t peak_kb, reserved;
 };
+
+// --- the device of ebpfcore (Windows) ------------------------------------------------------------
+// One open handle of the device is one channel (core.h): nothing yet, or one object. Requests travel by
+// DeviceIoControl with one of these control codes, all METHOD_BUFFERED with function codes from 0x900 on, on
+// a handle with read and write access: one for reading only, which the system gives to tokens of low
+// integrity and to write-restricted ones, would do as well otherwise. Object references never travel as
+// handle values: the object of a request is that of the channel it is sent on, or those that were lent to the
+// channel before.
+enum proto_control {
+#define CONTROL(id, function, ...) PROTO_CONTROL_##id = (function),
+#include "proto/controls.def"
+#undef CONTROL
+};
+// The whole I/O control code: FILE_DEVICE_NULL, FILE_READ_ACCESS | FILE_WRITE_ACCESS, the function,
+// METHOD_BUFFERED.
+#define PROTO_CONTROL_CODE(function) (0x0015c000u | (uint32_t)(function) << 2)
+
+// What whoever opened the channel may send on it.
+enum channel_right { CHANNEL_REQUEST = 1, CHANNEL_VERDICT = 2 };
+
+struct proto_control_row {
+    const char *name;
+    uint16_t function;
+    uint8_t right;                  // enum channel_right bit that it needs
+    uint32_t input_min, output_min; // smallest buffers
+    bool debug;                     // Debug builds only
+};
+const struct proto_control_row *proto_control_row(uint32_t function); // NULL: unknown
+
+// Names a channel for others; who knows it may lend objects to the channel or deliver its verdict.
+struct proto_token {
+    uint8_t bytes[16];
+};
+// Input of VERDICT: what the service found out about a request that the channel `token` waits for. Followed
+// by evidence, text and json (both with their NUL), and the PROG_LOAD request itself.
+struct proto_verdict {
+    struct proto_token token;
+    uint32_t result; // EBPF_SUCCESS, or why not
+    uint32_t evidence_size, text_size, json_size, request_size;
+    uint32_t states, peak_kb, reserved;
+    uint64_t time_us;
+};
+// What a Debug driver counts, for tests that nothing is left behind.
+struct proto_witness {
+    uint64_t channels, live_allocations;   // open handles; allocations not freed yet
+    uint32_t objects[4];                   // by enum proto_kind
+    uint32_t pending_requests, violations; // IRPs not completed yet; broken IRQL contracts
+};
+#define PROTO_MAX_VERDICT (2 * PROTO_MAX_SIZE) // whole input of VERDICT
+// A verdict's parts, pointers into the input. EBPF_INVALID_ARGUMENT when they do not fill it exactly, or a
+// text has no NUL at its end.
+struct proto_verdict_parts {
+    struct proto_verdict head;
+    const uint8_t *evidence;
+    const char *text, *json;
+    const void *request;
+};
+ebpf_result_t proto_verdict_check(const void *input, size_t size, struct proto_verdict_parts *out) MUST_CHECK;
+// The input with these parts, whose sizes `head` says. Returns the size needed, writes when it fits.
+size_t proto_verdict_encode(const struct proto_verdict_parts *v, void *bytes, size_t capacity);
+
+// A reply that did not fit: a bare header with EBPF_INSUFFICIENT_BUFFER whose `size` is what the reply needs.
+// Nothing was done. Anything else that goes wrong with a channel is a failed DeviceIoControl.
+
+// --- names (Windows) -----------------------------------------------------------------------------
+// Narrow; L"" NAME makes them wide.
+#define NAME_DRIVER      "ebpfcore" // driver service, and the device's name
+#define NAME_DEVICE      "\\Device\\EbpfCore"
+#define NAME_DEVICE_LINK "\\DosDevices\\EbpfCore"
+// Not the short name: another process of the same logon session may redirect that.
+#define NAME_DEVICE_USER  "\\\\?\\GLOBALROOT\\Device\\EbpfCore"
+#define NAME_SERVICE      "ebpfsvc"
+#define NAME_RPC_SEQUENCE "ncalrpc"
+#define NAME_RPC_ENDPOINT "ebpfsvc"
+#define NAME_LOAD_GROUP   "eBPF" // lpLoadOrderGroup of all our drivers

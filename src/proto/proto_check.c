@@ -8,50 +8,60 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "messages are structures of the machine's byte order");
 
 // Fixed structures by row; a row without them does not compile.
-#define REQUEST_VERSION       struct proto_version_request
-#define REPLY_VERSION         struct proto_version_reply
-#define REQUEST_MAP_CREATE    struct proto_map_create_request
-#define REPLY_MAP_CREATE      struct proto_new_object
-#define REQUEST_MAP_LOOKUP    struct proto_map_lookup_request
-#define REPLY_MAP_LOOKUP      struct proto_empty
-#define REQUEST_MAP_UPDATE    struct proto_map_update_request
-#define REPLY_MAP_UPDATE      struct proto_empty
-#define REQUEST_MAP_DELETE    struct proto_map_delete_request
-#define REPLY_MAP_DELETE      struct proto_empty
-#define REQUEST_MAP_NEXT_KEY  struct proto_map_next_key_request
-#define REPLY_MAP_NEXT_KEY    struct proto_empty
-#define REQUEST_MAP_FREEZE    struct proto_empty
-#define REPLY_MAP_FREEZE      struct proto_empty
-#define REQUEST_PROG_LOAD     struct proto_prog_load_request
-#define REPLY_PROG_LOAD       struct proto_prog_load_reply
-#define REQUEST_PROG_TEST_RUN struct proto_prog_test_run_request
-#define REPLY_PROG_TEST_RUN   struct proto_prog_test_run_reply
-#define REQUEST_PROG_BIND_MAP struct proto_empty
-#define REPLY_PROG_BIND_MAP   struct proto_empty
-#define REQUEST_LINK_CREATE   struct proto_link_create_request
-#define REPLY_LINK_CREATE     struct proto_new_object
-#define REQUEST_LINK_UPDATE   struct proto_empty
-#define REPLY_LINK_UPDATE     struct proto_empty
-#define REQUEST_LINK_REPLACE  struct proto_empty
-#define REPLY_LINK_REPLACE    struct proto_empty
-#define REQUEST_LINK_DETACH   struct proto_empty
-#define REPLY_LINK_DETACH     struct proto_empty
-#define REQUEST_OBJECT_PIN    struct proto_path_request
-#define REPLY_OBJECT_PIN      struct proto_empty
-#define REQUEST_OBJECT_GET    struct proto_path_request
-#define REPLY_OBJECT_GET      struct proto_new_object
-#define REQUEST_OBJECT_UNPIN  struct proto_path_request
-#define REPLY_OBJECT_UNPIN    struct proto_empty
-#define REQUEST_PIN_NEXT      struct proto_path_request
-#define REPLY_PIN_NEXT        struct proto_pin_next_reply
-#define REQUEST_NEXT_ID       struct proto_next_id_request
-#define REPLY_NEXT_ID         struct proto_next_id_reply
-#define REQUEST_OPEN_ID       struct proto_open_id_request
-#define REPLY_OPEN_ID         struct proto_new_object
-#define REQUEST_OBJECT_INFO   struct proto_empty
-#define REPLY_OBJECT_INFO     struct proto_object_info_reply
-#define REQUEST_HOOK_NEXT     struct proto_hook_next_request
-#define REPLY_HOOK_NEXT       struct proto_hook_next_reply
+#define REQUEST_VERSION          struct proto_version_request
+#define REPLY_VERSION            struct proto_version_reply
+#define REQUEST_MAP_CREATE       struct proto_map_create_request
+#define REPLY_MAP_CREATE         struct proto_new_object
+#define REQUEST_MAP_LOOKUP       struct proto_map_lookup_request
+#define REPLY_MAP_LOOKUP         struct proto_empty
+#define REQUEST_MAP_UPDATE       struct proto_map_update_request
+#define REPLY_MAP_UPDATE         struct proto_empty
+#define REQUEST_MAP_DELETE       struct proto_map_delete_request
+#define REPLY_MAP_DELETE         struct proto_empty
+#define REQUEST_MAP_NEXT_KEY     struct proto_map_next_key_request
+#define REPLY_MAP_NEXT_KEY       struct proto_empty
+#define REQUEST_MAP_FREEZE       struct proto_empty
+#define REPLY_MAP_FREEZE         struct proto_empty
+#define REQUEST_PROG_LOAD        struct proto_prog_load_request
+#define REPLY_PROG_LOAD          struct proto_prog_load_reply
+#define REQUEST_PROG_TEST_RUN    struct proto_prog_test_run_request
+#define REPLY_PROG_TEST_RUN      struct proto_prog_test_run_reply
+#define REQUEST_PROG_BIND_MAP    struct proto_empty
+#define REPLY_PROG_BIND_MAP      struct proto_empty
+#define REQUEST_LINK_CREATE      struct proto_link_create_request
+#define REPLY_LINK_CREATE        struct proto_new_object
+#define REQUEST_LINK_UPDATE      struct proto_empty
+#define REPLY_LINK_UPDATE        struct proto_empty
+#define REQUEST_LINK_REPLACE     struct proto_empty
+#define REPLY_LINK_REPLACE       struct proto_empty
+#define REQUEST_LINK_DETACH      struct proto_empty
+#define REPLY_LINK_DETACH        struct proto_empty
+#define REQUEST_OBJECT_PIN       struct proto_path_request
+#define REPLY_OBJECT_PIN         struct proto_empty
+#define REQUEST_OBJECT_GET       struct proto_path_request
+#define REPLY_OBJECT_GET         struct proto_new_object
+#define REQUEST_OBJECT_UNPIN     struct proto_path_request
+#define REPLY_OBJECT_UNPIN       struct proto_empty
+#define REQUEST_PIN_NEXT         struct proto_path_request
+#define REPLY_PIN_NEXT           struct proto_pin_next_reply
+#define REQUEST_NEXT_ID          struct proto_next_id_request
+#define REPLY_NEXT_ID            struct proto_next_id_reply
+#define REQUEST_OPEN_ID          struct proto_open_id_request
+#define REPLY_OPEN_ID            struct proto_new_object
+#define REQUEST_OBJECT_INFO      struct proto_empty
+#define REPLY_OBJECT_INFO        struct proto_object_info_reply
+#define REQUEST_HOOK_NEXT        struct proto_hook_next_request
+#define REPLY_HOOK_NEXT          struct proto_hook_next_reply
+#define REQUEST_MAP_LOOKUP_BATCH struct proto_map_lookup_batch_request
+#define REPLY_MAP_LOOKUP_BATCH   struct proto_map_batch_reply
+#define REQUEST_MAP_UPDATE_BATCH struct proto_map_batch_request
+#define REPLY_MAP_UPDATE_BATCH   struct proto_map_batch_reply
+#define REQUEST_MAP_DELETE_BATCH struct proto_map_batch_request
+#define REPLY_MAP_DELETE_BATCH   struct proto_map_batch_reply
+#define REQUEST_MAP_MEMORY       struct proto_map_memory_request
+#define REPLY_MAP_MEMORY         struct proto_map_memory_reply
+#define REQUEST_HOLDER_NEXT      struct proto_holder_next_request
+#define REPLY_HOLDER_NEXT        struct proto_holder_next_reply
 
 // No padding travels: the size of each structure is the sum of its members.
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "no padding in " #type)
@@ -67,18 +77,23 @@ SIZE(proto_pin_next_reply, PROTO_PATH_SIZE + 8);
 SIZE(proto_object_info_reply, 18 * 4 + 4 * 8 + 8 + SPEC_NAME_SIZE + 4 * SPEC_MAX_MAPS);
 SIZE(proto_hook_next_reply, 16 + SPEC_NAME_SIZE + PROTO_MAX_COUNTERS * 24 + 16);
 SIZE(proto_verify_reply, 32);
+SIZE(proto_map_batch_request, 16);
+SIZE(proto_map_lookup_batch_request, 16);
+SIZE(proto_map_batch_reply, 16);
+SIZE(proto_map_memory_reply, 16);
+SIZE(proto_holder_next_reply, 20);
 _Static_assert(PROTO_MAX_OBJECTS <= UINT8_MAX, "object kinds fit small arrays");
 
-enum { NONE = false, BYTES = true, OLD = false, NEW = true, ANY_COUNT = -1 };
+enum { NONE = false, BYTES = true, OLD = false, NEW = true, QUICK = false, WAITS = true, ANY_COUNT = -1 };
 #define MAP            (1u << PROTO_KIND_MAP)
 #define PROGRAM        (1u << PROTO_KIND_PROGRAM)
 #define LINK           (1u << PROTO_KIND_LINK)
 #define KINDS(a, b, c) {(a), (b), (c)}
 
 static const struct proto_op_row rows[] = {
-#define OP(id, number, objects, kinds, request_tail, reply_tail, new_object)                                 \
-    {#id,          number,     objects,   KINDS kinds, sizeof(REQUEST_##id), sizeof(REPLY_##id),             \
-     request_tail, reply_tail, new_object},
+#define OP(id, number, objects, kinds, request_tail, reply_tail, new_object, time)                           \
+    {#id,          number,     objects,    KINDS kinds, sizeof(REQUEST_##id), sizeof(REPLY_##id),            \
+     request_tail, reply_tail, new_object, time},
 #include "proto/ops.def"
 #undef OP
 };
@@ -106,16 +121,31 @@ struct checked_field {
     {PROTO_##op, rule, offsetof(REQUEST_##op, member), sizeof(((REQUEST_##op *)NULL)->member)}
 
 static const struct checked_field checked_fields[] = {
-    FIELD(MAP_CREATE, RULE_TEXT, def.name),    FIELD(MAP_LOOKUP, RULE_ZERO, flags),
-    FIELD(MAP_UPDATE, RULE_ZERO, reserved),    FIELD(MAP_DELETE, RULE_ZERO, flags),
-    FIELD(MAP_DELETE, RULE_ZERO, reserved),    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved),
-    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved2), FIELD(MAP_FREEZE, RULE_ZERO, reserved),
-    FIELD(PROG_LOAD, RULE_ZERO, flags),        FIELD(PROG_TEST_RUN, RULE_ZERO, flags),
-    FIELD(PROG_BIND_MAP, RULE_ZERO, reserved), FIELD(LINK_CREATE, RULE_ZERO, reserved),
-    FIELD(LINK_UPDATE, RULE_ZERO, reserved),   FIELD(LINK_REPLACE, RULE_ZERO, reserved),
-    FIELD(LINK_DETACH, RULE_ZERO, reserved),   FIELD(OBJECT_PIN, RULE_TEXT, path),
-    FIELD(OBJECT_GET, RULE_TEXT, path),        FIELD(OBJECT_UNPIN, RULE_TEXT, path),
-    FIELD(PIN_NEXT, RULE_TEXT, path),          FIELD(OBJECT_INFO, RULE_ZERO, reserved),
+    FIELD(MAP_CREATE, RULE_TEXT, def.name),
+    FIELD(MAP_LOOKUP, RULE_ZERO, flags),
+    FIELD(MAP_UPDATE, RULE_ZERO, reserved),
+    FIELD(MAP_DELETE, RULE_ZERO, flags),
+    FIELD(MAP_DELETE, RULE_ZERO, reserved),
+    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved),
+    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved2),
+    FIELD(MAP_FREEZE, RULE_ZERO, reserved),
+    FIELD(PROG_LOAD, RULE_ZERO, flags),
+    FIELD(PROG_TEST_RUN, RULE_ZERO, flags),
+    FIELD(PROG_BIND_MAP, RULE_ZERO, reserved),
+    FIELD(LINK_CREATE, RULE_ZERO, reserved),
+    FIELD(LINK_UPDATE, RULE_ZERO, reserved),
+    FIELD(LINK_REPLACE, RULE_ZERO, reserved),
+    FIELD(LINK_DETACH, RULE_ZERO, reserved),
+    FIELD(OBJECT_PIN, RULE_TEXT, path),
+    FIELD(OBJECT_GET, RULE_TEXT, path),
+    FIELD(OBJECT_UNPIN, RULE_TEXT, path),
+    FIELD(PIN_NEXT, RULE_TEXT, path),
+    FIELD(OBJECT_INFO, RULE_ZERO, reserved),
+    FIELD(MAP_MEMORY, RULE_ZERO, reserved),
+    FIELD(HOLDER_NEXT, RULE_ZERO, reserved),
+    FIELD(MAP_LOOKUP_BATCH, RULE_ZERO, flags),
+    FIELD(MAP_UPDATE_BATCH, RULE_ZERO, reserved),
+    FIELD(MAP_DELETE_BATCH, RULE_ZERO, reserved),
 };
 
 static bool keeps_rule(const struct checked_field *field, const uint8_t *bytes)

@@ -204,10 +204,13 @@ static void reserved_fields_must_be_zero(void)
     static const struct {
         uint16_t op, off; // of the fixed structure
     } cases[] = {
-        {PROTO_MAP_LOOKUP, 4},    {PROTO_MAP_UPDATE, 12},  {PROTO_MAP_DELETE, 0},    {PROTO_MAP_DELETE, 7},
-        {PROTO_MAP_NEXT_KEY, 3},  {PROTO_MAP_NEXT_KEY, 4}, {PROTO_MAP_FREEZE, 0},    {PROTO_PROG_LOAD, 4},
-        {PROTO_PROG_TEST_RUN, 4}, {PROTO_LINK_CREATE, 12}, {PROTO_LINK_UPDATE, 1},   {PROTO_LINK_REPLACE, 2},
-        {PROTO_LINK_DETACH, 3},   {PROTO_OBJECT_INFO, 0},  {PROTO_PROG_BIND_MAP, 0},
+        {PROTO_MAP_LOOKUP, 4},       {PROTO_MAP_UPDATE, 12},       {PROTO_MAP_DELETE, 0},
+        {PROTO_MAP_DELETE, 7},       {PROTO_MAP_NEXT_KEY, 3},      {PROTO_MAP_NEXT_KEY, 4},
+        {PROTO_MAP_FREEZE, 0},       {PROTO_PROG_LOAD, 4},         {PROTO_PROG_TEST_RUN, 4},
+        {PROTO_LINK_CREATE, 12},     {PROTO_LINK_UPDATE, 1},       {PROTO_LINK_REPLACE, 2},
+        {PROTO_LINK_DETACH, 3},      {PROTO_OBJECT_INFO, 0},       {PROTO_PROG_BIND_MAP, 0},
+        {PROTO_MAP_LOOKUP_BATCH, 8}, {PROTO_MAP_UPDATE_BATCH, 12}, {PROTO_MAP_DELETE_BATCH, 12},
+        {PROTO_MAP_MEMORY, 4},       {PROTO_HOLDER_NEXT, 4},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct message m;
