@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // plat: the whole contract with the operating system, on one page. One implementation per platform:
-// plat_linux.c, plat_winuser.c, later plat_winkernel.c; plat_sim.c (linked in user builds) adds the
-// simulator.
+// plat_linux.c, plat_winuser.c, plat_winkernel*.c; plat_sim.c (not in Release drivers) adds the simulator.
 //
 // Preconditions, checked by nobody: pointers are not NULL unless said so, sizes are > 0, objects are
 // initialised once before use and finished once after. "IRQL <= n" is the highest level a call may be made
-// at; user builds assert it through the simulator. Nothing here logs.
+// at; the simulator asserts it, in user builds and Debug drivers. Nothing here logs.
 #pragma once
 
 #include "base/base.h"
@@ -38,6 +37,22 @@ void *plat_alloc_pages(size_t size, enum pool_tag tag);
 void plat_free_pages(void *ptr, size_t size);
 // A mem_source over plat_alloc, for arenas.
 const struct mem_source *plat_mem_source(void);
+
+// --- shared memory: pages that user mode may map. IRQL = PASSIVE unless said otherwise ----------
+
+// Zeroed whole pages that this address space sees, at any IRQL, and that can be mapped into the process on
+// whose behalf the calling thread runs.
+struct plat_shared;
+ebpf_result_t plat_shared_create(size_t size, enum pool_tag tag, struct plat_shared **out) MUST_CHECK;
+void plat_shared_destroy(struct plat_shared *s); // NULL allowed. Views stay valid until they are unmapped
+void *plat_shared_address(const struct plat_shared *s); // any IRQL
+// A further view, in the caller's process. A read-only one cannot be made writable by its owner. The view is
+// unmapped by plat_shared_unmap, by munmap or UnmapViewOfFile, or by the end of the process.
+ebpf_result_t plat_shared_map(struct plat_shared *s, bool writable, void **address) MUST_CHECK;
+void plat_shared_unmap(void *address, size_t size); // in the process that has the view
+// A descriptor of the memory that another process can map, for the caller to close; -1 where there are none.
+// One that is not `writable` cannot be mapped writable.
+int plat_shared_fd(struct plat_shared *s, bool writable);
 
 // --- locks ---------------------------------------------------------------------------------------
 
@@ -89,7 +104,7 @@ uint64_t plat_pid_tgid(void);                   // (process id << 32) | thread i
 
 enum plat_irql plat_irql(void);
 
-// --- simulator (plat_sim.c; user builds only) ----------------------------------------------------
+// --- simulator (plat_sim.c; user builds and Debug drivers, where it checks the real IRQL) --------
 
 // Fails the `nth` allocation (1 = next) of this process once; 0 switches it off.
 void plat_sim_fail_alloc(uint64_t nth);
@@ -97,9 +112,11 @@ bool plat_sim_fail_pending(void); // the allocation that is to fail was not reac
 // Allocations made since plat_init, and those not freed yet.
 uint64_t plat_sim_alloc_count(void);
 uint64_t plat_sim_live_count(void);
-// Aborts with a sentence when the current simulated IRQL is above `max`. `what` is the caller's name.
+// Aborts (a driver: bug check) with a sentence when the current IRQL is above `max`. `what` is the caller's
+// name.
 void plat_sim_check_irql(enum plat_irql max, const char *what);
 // Calls `handler` with the sentence instead of aborting; NULL: abort again. For tests of the simulator.
 void plat_sim_on_violation(void (*handler)(const char *text));
+uint64_t plat_sim_violation_count(void); // broken IRQL contracts so far, handled ones too
 void plat_sim_raise(enum plat_irql level, enum plat_irql *old);
 void plat_sim_lower(enum plat_irql old);

@@ -2,12 +2,14 @@
 // plat_linux: the platform on Linux in user mode (any architecture). Sources: POSIX.1-2017; getrandom(2),
 // clock_gettime(2), Documentation/ABI/testing/sysfs-devices-system-cpu.
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,9 +55,10 @@ uint32_t raw_cpu_count(void)
 
 // --- memory --------------------------------------------------------------------------------------
 
-void *raw_alloc(size_t size, size_t alignment)
+void *raw_alloc(size_t size, size_t alignment, enum pool_tag tag)
 {
     size_t whole;
+    UNUSED(tag);
     if (alignment <= _Alignof(max_align_t)) {
         return calloc(1, size);
     }
@@ -72,8 +75,9 @@ void raw_free(void *ptr)
     free(ptr);
 }
 
-void *raw_alloc_pages(size_t size)
+void *raw_alloc_pages(size_t size, enum pool_tag tag)
 {
+    UNUSED(tag);
     void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return ptr == MAP_FAILED ? NULL : ptr;
 }
@@ -81,6 +85,67 @@ void *raw_alloc_pages(size_t size)
 void raw_free_pages(void *ptr, size_t size)
 {
     munmap(ptr, size);
+}
+
+// --- shared memory -------------------------------------------------------------------------------
+
+// Sealed so that nobody who has a descriptor can cut it short, which would be a signal in this process when
+// it looks; the mode keeps strangers from opening for writing what they were given for reading. Source:
+// memfd_create(2), fcntl(2).
+bool raw_shared_open(size_t size, intptr_t *handle)
+{
+    int fd = memfd_create("ebpf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) {
+        return false;
+    }
+    if (size > INT64_MAX || ftruncate(fd, (off_t)size) != 0 || fchmod(fd, 0600) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+        close(fd);
+        return false;
+    }
+    *handle = fd;
+    return true;
+}
+
+void raw_shared_close(intptr_t handle)
+{
+    close((int)handle);
+}
+
+// An opening of its own for reading: what is mapped through it can never be made writable.
+int raw_shared_fd(intptr_t handle, bool writable)
+{
+    char path[40];
+    if (writable) {
+        return fcntl((int)handle, F_DUPFD_CLOEXEC, 3);
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)handle);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void *map_fd(int fd, size_t size, bool writable)
+{
+    void *view = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    return view == MAP_FAILED ? NULL : view;
+}
+
+void *raw_shared_map(intptr_t handle, size_t size, bool writable)
+{
+    if (writable) {
+        return map_fd((int)handle, size, true);
+    }
+    int fd = raw_shared_fd(handle, false);
+    if (fd < 0) {
+        return NULL;
+    }
+    void *view = map_fd(fd, size, false);
+    close(fd);
+    return view;
+}
+
+void raw_shared_unmap(void *view, size_t size)
+{
+    munmap(view, size);
 }
 
 // --- mutex ---------------------------------------------------------------------------------------

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-// plat_sim: the simulator of user builds: one IRQL per thread, an allocation counter, and one allocation on
-// purpose that fails. Counters are of the whole process and only ever approximate while threads run.
-#include <stdio.h>
-#include <stdlib.h>
-
+// plat_sim: the simulator: IRQL contracts checked against the level that the system file keeps (a simulated
+// one in user mode, the real one in a Debug driver), an allocation counter, and one allocation on purpose
+// that fails. Counters are of the whole process or driver and only ever approximate while threads run.
 #include "plat/plat_int.h"
 
 static uint64_t alloc_count, live_count;
 static uint64_t fail_countdown; // 0: off
 static void (*violation_handler)(const char *text);
-static PLAT_THREAD_LOCAL enum plat_irql irql;
+static uint64_t violation_count;
 
 // --- allocations ---------------------------------------------------------------------------------
 
@@ -60,45 +58,46 @@ uint64_t plat_sim_live_count(void)
 
 static void report(const char *text)
 {
-    if (violation_handler != NULL) {
-        violation_handler(text);
-        return;
+    void (*handler)(const char *) = __atomic_load_n(&violation_handler, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&violation_count, 1, __ATOMIC_RELAXED);
+    if (handler == NULL) {
+        raw_die(text);
     }
-    fprintf(stderr, "%s\n", text);
-    abort();
+    handler(text);
 }
 
 void plat_sim_on_violation(void (*handler)(const char *text))
 {
-    violation_handler = handler;
+    __atomic_store_n(&violation_handler, handler, __ATOMIC_RELAXED);
 }
 
-enum plat_irql plat_irql(void)
+uint64_t plat_sim_violation_count(void)
 {
-    return irql;
+    return __atomic_load_n(&violation_count, __ATOMIC_RELAXED);
 }
 
 void plat_sim_check_irql(enum plat_irql max, const char *what)
 {
     char text[160];
+    enum plat_irql irql = raw_irql();
     if (irql > max) {
-        snprintf(text, sizeof(text), "%s called at IRQL %d; the highest allowed is %d", what, (int)irql,
-                 (int)max);
+        str_format(text, sizeof(text), "%s called at IRQL %d; the highest allowed is %d", what, (int)irql,
+                   (int)max);
         report(text);
     }
 }
 
 void plat_sim_raise(enum plat_irql level, enum plat_irql *old)
 {
-    *old = irql;
-    if (level < irql) {
+    *old = raw_irql();
+    if (level < *old) {
         report("IRQL cannot be raised to a lower level");
         return;
     }
-    irql = level;
+    raw_set_irql(level);
 }
 
 void plat_sim_lower(enum plat_irql old)
 {
-    irql = old;
+    raw_set_irql(old);
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// plat_user: the part of the platform that is the same on every user-mode system: counted allocation, spin
-// locks, and the CPU slots. Invariant: a thread with slot depth 0 holds no slot and runs at the IRQL that it
-// had before.
+// plat_user: the part of the platform that is the same on every user-mode system: spin locks, the CPU slots,
+// and the IRQL that the simulator plays. Invariant: a thread with slot depth 0 holds no slot and runs at the
+// IRQL that it had before.
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "plat/plat_int.h"
 
 #define SPINS_BEFORE_YIELD 64u
@@ -34,7 +37,7 @@ static ebpf_result_t bring_up(void)
 {
     TRY(raw_init());
     slot_count = raw_cpu_count();
-    slots = raw_alloc(slot_count * sizeof(*slots), 64);
+    slots = raw_alloc(slot_count * sizeof(*slots), 64, POOL_TAG_EPOCH);
     return slots == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
@@ -62,71 +65,6 @@ void plat_fini(void)
         slots = NULL;
     }
     plat_spinlock_release(&init_lock);
-}
-
-// --- memory --------------------------------------------------------------------------------------
-
-void *plat_alloc(size_t size, enum pool_tag tag)
-{
-    UNUSED(tag);
-    plat_sim_check_irql(PLAT_DISPATCH, "plat_alloc");
-    if (!sim_admit_alloc()) {
-        return NULL;
-    }
-    void *ptr = raw_alloc(size, size >= 4096 ? 64 : 16);
-    if (ptr != NULL) {
-        sim_count_alloc();
-    }
-    return ptr;
-}
-
-void plat_free(void *ptr)
-{
-    plat_sim_check_irql(PLAT_DISPATCH, "plat_free");
-    if (ptr != NULL) {
-        sim_count_free();
-        raw_free(ptr);
-    }
-}
-
-void *plat_alloc_pages(size_t size, enum pool_tag tag)
-{
-    size_t whole = (size_t)align_up(size, PLAT_PAGE_SIZE);
-    UNUSED(tag);
-    plat_sim_check_irql(PLAT_PASSIVE, "plat_alloc_pages");
-    if (whole < size || !sim_admit_alloc()) {
-        return NULL;
-    }
-    void *ptr = raw_alloc_pages(whole);
-    if (ptr != NULL) {
-        sim_count_alloc();
-    }
-    return ptr;
-}
-
-void plat_free_pages(void *ptr, size_t size)
-{
-    plat_sim_check_irql(PLAT_PASSIVE, "plat_free_pages");
-    sim_count_free();
-    raw_free_pages(ptr, (size_t)align_up(size, PLAT_PAGE_SIZE));
-}
-
-static void *source_alloc(void *user, size_t size)
-{
-    UNUSED(user);
-    return plat_alloc(size, POOL_TAG_ARENA);
-}
-
-static void source_free(void *user, void *ptr)
-{
-    UNUSED(user);
-    plat_free(ptr);
-}
-
-const struct mem_source *plat_mem_source(void)
-{
-    static const struct mem_source source = {source_alloc, source_free, NULL};
-    return &source;
 }
 
 // --- spin lock: test, test-and-set, back off -----------------------------------------------------
@@ -231,18 +169,32 @@ uint32_t plat_cpu_current(void)
     return claim.depth > 0 ? claim.slot : UINT32_MAX;
 }
 
-// --- small calls ---------------------------------------------------------------------------------
+// --- shared memory: our own view is one like any other -------------------------------------------
 
-void plat_yield(void)
+void *raw_shared_hold(intptr_t handle, size_t size)
 {
-    plat_sim_check_irql(PLAT_PASSIVE, "plat_yield");
-    raw_yield();
+    return raw_shared_map(handle, size, true);
 }
 
-void plat_sleep_us(uint32_t microseconds)
+void raw_shared_drop(intptr_t handle, void *view, size_t size)
 {
-    plat_sim_check_irql(PLAT_PASSIVE, "plat_sleep_us");
-    raw_sleep_us(microseconds);
+    UNUSED(handle);
+    raw_shared_unmap(view, size);
+}
+
+// --- IRQL and randomness -------------------------------------------------------------------------
+
+PLAT_THREAD_LOCAL enum plat_irql user_irql;
+
+enum plat_irql plat_irql(void)
+{
+    return user_irql;
+}
+
+void raw_die(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+    abort();
 }
 
 // xorshift32 (Marsaglia 2003), one state per thread.

@@ -41,8 +41,9 @@ uint32_t raw_cpu_count(void)
 
 // --- memory --------------------------------------------------------------------------------------
 
-void *raw_alloc(size_t size, size_t alignment)
+void *raw_alloc(size_t size, size_t alignment, enum pool_tag tag)
 {
+    UNUSED(tag);
     void *ptr = _aligned_malloc(size, alignment);
     return ptr == NULL ? NULL : memset(ptr, 0, size);
 }
@@ -52,8 +53,9 @@ void raw_free(void *ptr)
     _aligned_free(ptr);
 }
 
-void *raw_alloc_pages(size_t size)
+void *raw_alloc_pages(size_t size, enum pool_tag tag)
 {
+    UNUSED(tag);
     return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
 }
 
@@ -61,6 +63,56 @@ void raw_free_pages(void *ptr, size_t size)
 {
     UNUSED(size);
     VirtualFree(ptr, 0, MEM_RELEASE);
+}
+
+// --- shared memory -------------------------------------------------------------------------------
+
+// A section without a file. Source: Microsoft's CreateFileMapping, MapViewOfFile.
+bool raw_shared_open(size_t size, intptr_t *handle)
+{
+    uint64_t whole = size;
+    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, (DWORD)(whole >> 32),
+                                        (DWORD)whole, NULL);
+    *handle = (intptr_t)section;
+    return section != NULL;
+}
+
+void raw_shared_close(intptr_t handle)
+{
+    CloseHandle((HANDLE)handle);
+}
+
+// Through a handle that cannot write, so that no later change of the protection can.
+static void *map_read_only(HANDLE section, size_t size)
+{
+    HANDLE reader;
+    if (!DuplicateHandle(GetCurrentProcess(), section, GetCurrentProcess(), &reader, FILE_MAP_READ, FALSE,
+                         0)) {
+        return NULL;
+    }
+    void *view = MapViewOfFile(reader, FILE_MAP_READ, 0, 0, size);
+    CloseHandle(reader);
+    return view;
+}
+
+void *raw_shared_map(intptr_t handle, size_t size, bool writable)
+{
+    HANDLE section = (HANDLE)handle;
+    return writable ? MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, size)
+                    : map_read_only(section, size);
+}
+
+void raw_shared_unmap(void *view, size_t size)
+{
+    UNUSED(size);
+    UnmapViewOfFile(view);
+}
+
+int raw_shared_fd(intptr_t handle, bool writable)
+{
+    UNUSED(handle);
+    UNUSED(writable);
+    return -1; // handles of sections are no descriptors
 }
 
 // --- mutex ---------------------------------------------------------------------------------------
