@@ -119,12 +119,16 @@ static void synchronize_waits_for_runs(void)
     REQUIRE(fixture_open(&f));
     r.rt = f.rt;
     epoch_enter(f.rt);
-    REQUIRE(f.rt->cpus[plat_cpu_current()].entered != 0);
+    uint32_t slot = plat_cpu_current();
+    REQUIRE(f.rt->cpus[slot].entered != 0);
     plat_cpu_exit(); // keeps the epoch, gives back the right to sleep: the test plays a run that was stopped
     REQUIRE_OK(plat_thread_create(waiter, &r, &thread));
     plat_sleep_us(2000);
     CHECK_EQ(__atomic_load_n(&r.may_leave, __ATOMIC_SEQ_CST), 0);
-    plat_cpu_enter();
+    while (plat_cpu_enter() != slot) { // in a driver the thread may have moved
+        plat_cpu_exit();
+        plat_sleep_us(100);
+    }
     epoch_exit(f.rt);
     plat_thread_join(thread);
     CHECK_EQ(r.may_leave, 1);

@@ -3,7 +3,6 @@
 // its table of operations, which map_types.def selects.
 #include "runtime/runtime_int.h"
 
-#define KEY_SIZE_MAX   512u // one program stack frame, as Linux has
 #define VALUE_SIZE_MAX ((uint32_t)1 << 22)
 
 static const struct map_ops *const map_types[MAP_TYPE_COUNT] = {
@@ -60,7 +59,7 @@ static ebpf_result_t check_def(const struct spec_view *spec, const struct map_de
     if (def->type == MAP_TYPE_NONE || def->type >= spec->map_type_count || def->type >= MAP_TYPE_COUNT) {
         return EBPF_INVALID_ARGUMENT;
     }
-    if (def->key_size == 0 || def->key_size > KEY_SIZE_MAX || def->value_size == 0 ||
+    if (def->key_size == 0 || def->key_size > MAP_KEY_SIZE_MAX || def->value_size == 0 ||
         def->value_size > VALUE_SIZE_MAX || def->max_entries == 0) {
         return EBPF_INVALID_ARGUMENT;
     }
@@ -115,11 +114,16 @@ struct map *map_from_object(struct object *o)
     return o->kind == OBJECT_MAP ? CONTAINER_OF(o, struct map, object) : NULL;
 }
 
+static bool is_frozen(const struct map *m)
+{
+    return __atomic_load_n(&m->seal, __ATOMIC_SEQ_CST) == MAP_FROZEN;
+}
+
 void map_info(const struct map *m, struct map_info *out)
 {
     out->id = m->object.id;
     out->def = m->def;
-    out->frozen = __atomic_load_n(&m->frozen, __ATOMIC_RELAXED);
+    out->frozen = is_frozen(m);
     out->memory = sizeof(*m) + m->memory + (m->ops->element_memory != NULL ? m->ops->element_memory(m) : 0);
 }
 
@@ -164,7 +168,7 @@ static bool may_read(const struct map *m)
 static bool begin_write(struct map *m)
 {
     __atomic_fetch_add(&m->user_writers, 1, __ATOMIC_SEQ_CST);
-    if ((m->def.flags & MAP_FLAG_RDONLY) == 0 && __atomic_load_n(&m->frozen, __ATOMIC_SEQ_CST) == 0) {
+    if ((m->def.flags & MAP_FLAG_RDONLY) == 0 && !is_frozen(m)) {
         epoch_enter(m->object.rt);
         return true;
     }
@@ -236,13 +240,109 @@ ebpf_result_t map_user_next_key(struct map *m, const void *key, void *next)
     return result;
 }
 
+uint8_t *map_batch_add(const struct map *m, struct map_batch *b, const void *key)
+{
+    uint32_t at = b->count++;
+    memcpy(b->keys + (size_t)at * m->def.key_size, key, m->def.key_size);
+    return b->values + (size_t)at * map_user_value_size(m);
+}
+
+static ebpf_result_t take_batch(struct map *m, struct map_batch *b)
+{
+    if (m->ops->user_take == NULL) {
+        return EBPF_OPERATION_NOT_SUPPORTED;
+    }
+    if (!may_read(m) || !begin_write(m)) {
+        return EBPF_ACCESS_DENIED;
+    }
+    m->ops->batch(m, true, b);
+    end_write(m);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t map_user_batch(struct map *m, bool take, struct map_batch *b)
+{
+    if (take) {
+        return take_batch(m, b);
+    }
+    if (!may_read(m)) {
+        return EBPF_ACCESS_DENIED;
+    }
+    epoch_enter(m->object.rt);
+    m->ops->batch(m, false, b);
+    epoch_exit(m->object.rt);
+    return EBPF_SUCCESS;
+}
+
+bool map_can_delete(const struct map *m)
+{
+    return m->ops->user_take != NULL;
+}
+
+// --- freezing and mapped memory ------------------------------------------------------------------
+
+// As Linux: who may not write may not freeze. EBPF_INVALID_STATE: user mode has, or had, a view that it may
+// write to; when the last of them goes nobody tells us.
 ebpf_result_t map_freeze(struct map *m)
 {
-    if (__atomic_exchange_n(&m->frozen, 1, __ATOMIC_SEQ_CST) != 0) {
-        return EBPF_ACCESS_DENIED; // as Linux: who may not write may not freeze
+    uint32_t seal = 0;
+    if ((m->def.flags & MAP_FLAG_RDONLY) != 0) {
+        return EBPF_ACCESS_DENIED;
+    }
+    if (!__atomic_compare_exchange_n(&m->seal, &seal, MAP_FROZEN, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
+        return seal == MAP_FROZEN ? EBPF_ACCESS_DENIED : EBPF_INVALID_STATE;
     }
     while (__atomic_load_n(&m->user_writers, __ATOMIC_SEQ_CST) != 0) {
-        plat_yield();
+        plat_sleep_us(100); // a yield would keep out a writer of lower priority
     }
     return EBPF_SUCCESS;
+}
+
+// Before the view is made, so that nobody freezes the map meanwhile.
+static bool count_writable_view(struct map *m)
+{
+    uint32_t seal = __atomic_load_n(&m->seal, __ATOMIC_SEQ_CST);
+    while (seal != MAP_FROZEN && seal <= UINT32_MAX - MAP_WRITABLE_VIEW) {
+        if (__atomic_compare_exchange_n(&m->seal, &seal, seal + MAP_WRITABLE_VIEW, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Source of who may: Linux, bpf_map_mmap.
+static ebpf_result_t check_memory_right(struct map *m, bool writable)
+{
+    if (!may_read(m)) {
+        return EBPF_ACCESS_DENIED;
+    }
+    if (writable &&
+        ((m->def.flags & (MAP_FLAG_RDONLY | MAP_FLAG_RDONLY_PROG)) != 0 || !count_writable_view(m))) {
+        return EBPF_ACCESS_DENIED;
+    }
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t map_user_open_memory(struct map *m, bool writable, struct map_memory *out)
+{
+    struct map_memory memory = {.writable = writable};
+    if (m->ops->shared == NULL) {
+        return EBPF_OPERATION_NOT_SUPPORTED;
+    }
+    memory.shared = m->ops->shared(m, &memory.size);
+    if (memory.shared == NULL) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    TRY(check_memory_right(m, writable));
+    *out = memory;
+    return EBPF_SUCCESS;
+}
+
+void map_user_undo_memory(struct map *m, const struct map_memory *memory)
+{
+    if (memory->writable) {
+        __atomic_fetch_sub(&m->seal, MAP_WRITABLE_VIEW, __ATOMIC_SEQ_CST);
+    }
 }

@@ -3,15 +3,18 @@
 // written in place, so a reader may see some words of one update and some of another, as on Linux.
 //
 // Invariant: value i of CPU c lies at slab + c * cpu_stride + i * value_stride. A plain array has one "CPU".
+// With BPF_F_MMAPABLE user mode may have the slab mapped and write to it at any moment, which is no different
+// from a program that does.
 #include "runtime/runtime_int.h"
 
-#define SLAB_MAX ((uint64_t)1 << 32)
 #define PAGE     4096u
+#define SLAB_MAX (((uint64_t)1 << 32) - PAGE) // so that the values of all CPUs have a size of 32 bits
 
 struct array {
     uint8_t *slab;
     size_t slab_size;
-    size_t cpu_stride; // whole pages, so that CPUs share no line
+    struct plat_shared *shared; // the slab's memory when it can be mapped; NULL: private pages
+    size_t cpu_stride;          // whole pages, so that CPUs share no line
 };
 
 static struct array *array_of(const struct map *m)
@@ -49,6 +52,26 @@ static ebpf_result_t check_percpu(const struct map_def *def)
     return (def->flags & MAP_FLAG_MMAPABLE) == 0 ? EBPF_SUCCESS : EBPF_INVALID_ARGUMENT;
 }
 
+static ebpf_result_t alloc_slab(struct array *a, bool shared)
+{
+    if (shared) {
+        TRY(plat_shared_create(a->slab_size, POOL_TAG_MAP, &a->shared));
+        a->slab = plat_shared_address(a->shared);
+        return EBPF_SUCCESS;
+    }
+    a->slab = plat_alloc_pages(a->slab_size, POOL_TAG_MAP);
+    return a->slab != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
+}
+
+static void free_slab(struct array *a)
+{
+    if (a->shared != NULL) {
+        plat_shared_destroy(a->shared);
+    } else {
+        plat_free_pages(a->slab, a->slab_size);
+    }
+}
+
 static ebpf_result_t init_copies(struct map *m, uint32_t copies)
 {
     uint64_t copy_size = align_up((uint64_t)m->value_stride * m->def.max_entries, PAGE);
@@ -61,10 +84,10 @@ static ebpf_result_t init_copies(struct map *m, uint32_t copies)
     }
     a->cpu_stride = (size_t)copy_size;
     a->slab_size = (size_t)copy_size * copies;
-    a->slab = plat_alloc_pages(a->slab_size, POOL_TAG_MAP);
-    if (a->slab == NULL) {
+    ebpf_result_t result = alloc_slab(a, (m->def.flags & MAP_FLAG_MMAPABLE) != 0);
+    if (result != EBPF_SUCCESS) {
         plat_free(a);
-        return EBPF_NO_MEMORY;
+        return result;
     }
     m->state = a;
     m->memory = sizeof(*a) + a->slab_size;
@@ -84,7 +107,7 @@ static ebpf_result_t init_percpu(struct map *m)
 static void fini(struct map *m)
 {
     struct array *a = array_of(m);
-    plat_free_pages(a->slab, a->slab_size);
+    free_slab(a);
     plat_free(a);
 }
 
@@ -117,6 +140,24 @@ static ebpf_result_t next_key(struct map *m, const void *key, void *next)
     return EBPF_SUCCESS;
 }
 
+// Steps over as many elements as there is room and work for.
+static void batch(struct map *m, bool take, struct map_batch *b)
+{
+    size_t value_size = map_user_value_size(m);
+    UNUSED(take);
+    for (size_t done = 0; b->position < m->def.max_entries && done < MAP_STEP_BYTES; done += value_size) {
+        if (b->count == b->room) {
+            break;
+        }
+        uint32_t index = b->position++;
+        if (m->ops->user_lookup(m, &index, map_batch_add(m, b, &index)) != EBPF_SUCCESS) {
+            b->count--; // cannot be: every index below max_entries has a value
+        }
+    }
+    b->full = b->count == b->room;
+    b->end = !b->full && b->position >= m->def.max_entries;
+}
+
 // --- array ---------------------------------------------------------------------------------------
 
 static uint8_t *lookup(struct map *m, const void *key)
@@ -138,6 +179,12 @@ static uint8_t *value_address(struct map *m, uint32_t off)
     return m->def.max_entries == 1 && off < m->def.value_size ? value_at(m, 0, 0) + off : NULL;
 }
 
+static struct plat_shared *memory(const struct map *m, size_t *size)
+{
+    *size = array_of(m)->slab_size;
+    return array_of(m)->shared;
+}
+
 const struct map_ops map_ops_ARRAY = {
     .check = check,
     .init = init,
@@ -148,7 +195,9 @@ const struct map_ops map_ops_ARRAY = {
     .user_lookup = map_lookup_copy,
     .user_update = update,
     .next_key = next_key,
+    .batch = batch,
     .value_address = value_address,
+    .shared = memory,
 };
 
 // --- per-CPU array -------------------------------------------------------------------------------
@@ -201,4 +250,5 @@ const struct map_ops map_ops_PERCPU_ARRAY = {
     .user_lookup = user_lookup_percpu,
     .user_update = user_update_percpu,
     .next_key = next_key,
+    .batch = batch,
 };

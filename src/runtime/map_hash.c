@@ -261,8 +261,19 @@ static ebpf_result_t insert(struct map *m, uint64_t hash, const void *key, const
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t update(struct map *m, const void *key, const void *value, uint64_t flags)
+static void read_key(uint8_t *out, const uint8_t *key, uint32_t size)
 {
+    for (uint32_t i = 0; i < size; i++) {
+        out[i] = __atomic_load_n(&key[i], __ATOMIC_RELAXED);
+    }
+}
+
+// The key may be in a map's value, which others change while we look at it: what is hashed must be what is
+// stored, or the element would be in a chain where nobody finds it. So the key is copied first.
+static ebpf_result_t update(struct map *m, const void *unsteady_key, const void *value, uint64_t flags)
+{
+    uint8_t key[MAP_KEY_SIZE_MAX];
+    read_key(key, unsteady_key, m->def.key_size);
     uint64_t hash = hash_key(m, key);
     struct plat_spinlock *lock = lock_of(hash_of(m), hash);
     ebpf_result_t result;
@@ -339,6 +350,80 @@ static ebpf_result_t next_key(struct map *m, const void *key, void *next)
     return EBPF_SUCCESS;
 }
 
+// --- batches -------------------------------------------------------------------------------------
+
+#define STEP_BUCKETS 512u // looked at in one step, most of which may be empty
+
+static void add_to_batch(const struct map *m, struct map_batch *b, struct element *e)
+{
+    map_value_read(map_batch_add(m, b, e->key), value_of(hash_of(m), e), m->def.value_size);
+}
+
+// Adds the elements of a bucket, all or none. Each of them was there at some moment; none comes twice,
+// because a new one only ever appears in front.
+static bool read_bucket(const struct map *m, uint32_t bucket, struct map_batch *b)
+{
+    uint32_t before = b->count;
+    for (struct element *e = load(&hash_of(m)->buckets[bucket]); e != NULL; e = load(&e->next)) {
+        if (b->count == b->room) {
+            b->count = before;
+            return false;
+        }
+        add_to_batch(m, b, e);
+    }
+    return true;
+}
+
+// Unlinks the chain of a bucket if it has at most `room` elements; false when it has more.
+static bool unlink_chain(const struct map *m, uint32_t bucket, uint32_t room, struct element **chain)
+{
+    struct hash *h = hash_of(m);
+    struct plat_spinlock *lock = lock_of(h, bucket);
+    uint32_t length = 0;
+    plat_spinlock_acquire(lock);
+    *chain = h->buckets[bucket];
+    for (const struct element *e = *chain; e != NULL && length <= room; e = e->next) {
+        length++;
+    }
+    if (length != 0 && length <= room) {
+        store(&h->buckets[bucket], NULL);
+        __atomic_fetch_sub(&h->count, length, __ATOMIC_RELAXED);
+    }
+    plat_spinlock_release(lock);
+    return length <= room;
+}
+
+// Once unlinked the chain is ours; readers that stand in it see it unchanged until the epoch ends.
+static bool take_bucket(struct map *m, uint32_t bucket, struct map_batch *b)
+{
+    struct element *chain;
+    if (!unlink_chain(m, bucket, b->room - b->count, &chain)) {
+        return false;
+    }
+    while (chain != NULL) {
+        struct element *e = chain;
+        chain = e->next;
+        add_to_batch(m, b, e);
+        retire(m, e);
+    }
+    return true;
+}
+
+static void batch(struct map *m, bool take, struct map_batch *b)
+{
+    const struct hash *h = hash_of(m);
+    uint32_t before = b->count, looked_at = 0;
+    while (b->position < h->bucket_count && looked_at++ < STEP_BUCKETS &&
+           (size_t)(b->count - before) * h->element_size < MAP_STEP_BYTES) {
+        if (!(take ? take_bucket(m, b->position, b) : read_bucket(m, b->position, b))) {
+            b->full = true;
+            return;
+        }
+        b->position++;
+    }
+    b->end = b->position >= h->bucket_count;
+}
+
 const struct map_ops map_ops_HASH = {
     .check = check,
     .init = init,
@@ -350,5 +435,6 @@ const struct map_ops map_ops_HASH = {
     .user_update = update,
     .user_take = take,
     .next_key = next_key,
+    .batch = batch,
     .element_memory = element_memory,
 };

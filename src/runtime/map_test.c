@@ -215,6 +215,21 @@ static void values_of_any_size(void)
 
 // --- per CPU -------------------------------------------------------------------------------------
 
+// Values of all CPUs together that have 4 GB would have the size 0 on the wire.
+static void percpu_values_have_a_size_on_any_machine(void)
+{
+    struct fixture f;
+    struct map_def def = good_def(MAP_TYPE_PERCPU_ARRAY);
+    REQUIRE(fixture_open(&f));
+    uint32_t cpus = f.rt->cpu_count;
+    f.rt->cpu_count = 1024;
+    def.value_size = 1u << 22;
+    def.max_entries = 1;
+    refuse(&f, &def, EBPF_NO_MEMORY);
+    f.rt->cpu_count = cpus;
+    fixture_close(&f);
+}
+
 static void percpu_values_are_apart(void)
 {
     struct fixture f;
@@ -355,6 +370,7 @@ TEST_SUITE(map)
     RUN(updates_follow_flags);
     RUN(lookups_and_deletes);
     RUN(values_of_any_size);
+    RUN(percpu_values_have_a_size_on_any_machine);
     RUN(percpu_values_are_apart);
     RUN(next_key_visits_each_once);
     RUN(access_flags_bind_user_mode);

@@ -126,6 +126,17 @@ ebpf_result_t pin_next(struct runtime *rt, const char *start, char next[PIN_PATH
     return result;
 }
 
+uint32_t pin_count(struct runtime *rt, const struct object *o)
+{
+    uint32_t count = 0;
+    plat_mutex_acquire(&rt->pin_mutex);
+    LIST_FOR_EACH (node, &rt->pins) {
+        count += pin_at(node)->object == o;
+    }
+    plat_mutex_release(&rt->pin_mutex);
+    return count;
+}
+
 static struct pin *take_first(struct runtime *rt)
 {
     struct pin *pin = NULL;

@@ -75,9 +75,32 @@ static void listing_is_in_byte_order(void)
     fixture_close(&f);
 }
 
+static void counting_is_by_object(void)
+{
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    struct map *m = fixture_map(&f, MAP_TYPE_ARRAY, 4, 4, 1),
+               *other = fixture_map(&f, MAP_TYPE_ARRAY, 4, 4, 1);
+    REQUIRE(m != NULL && other != NULL);
+    CHECK_EQ(pin_count(f.rt, map_object(m)), 0);
+    CHECK_OK(pin_add(f.rt, "/a", map_object(m)));
+    CHECK_OK(pin_add(f.rt, "/b", map_object(other)));
+    CHECK_OK(pin_add(f.rt, "/c", map_object(m)));
+    CHECK_EQ(pin_count(f.rt, map_object(m)), 2);
+    CHECK_EQ(pin_count(f.rt, map_object(other)), 1);
+    CHECK_OK(pin_remove(f.rt, "/a"));
+    CHECK_EQ(pin_count(f.rt, map_object(m)), 1);
+    pin_remove_all(f.rt);
+    CHECK_EQ(pin_count(f.rt, map_object(m)), 0);
+    object_release(map_object(m));
+    object_release(map_object(other));
+    fixture_close(&f);
+}
+
 TEST_SUITE(pin)
 {
     RUN(pins_keep_objects);
     RUN(paths_are_bounded);
     RUN(listing_is_in_byte_order);
+    RUN(counting_is_by_object);
 }

@@ -70,8 +70,38 @@ ebpf_result_t map_user_update(struct map *m, const void *key, const void *value,
 ebpf_result_t map_user_delete(struct map *m, const void *key) MUST_CHECK;
 // `key` NULL, or not in the map: first key. EBPF_NO_MORE_KEYS at the end.
 ebpf_result_t map_user_next_key(struct map *m, const void *key, void *next) MUST_CHECK;
-// No user writes from now on; EBPF_ACCESS_DENIED when frozen already.
+// A walk over all elements, in steps of bounded work. Each position is passed once, so that it ends however
+// the map changes meanwhile.
+struct map_batch {
+    uint32_t position;      // where to go on; 0: at the first element
+    uint32_t room;          // elements that `keys` and `values` have room for, at least 1
+    uint32_t count;         // elements that are there; a step adds some
+    bool full;              // the next elements have no room, or (hash) belong to a bucket that has none
+    bool end;               // no element follows; an array says so only when there is room left
+    uint8_t *keys, *values; // key_size and user_value_size bytes each
+};
+// One step, to be repeated until `full` or `end`; with `take` the elements are deleted as well.
+// EBPF_ACCESS_DENIED, EBPF_OPERATION_NOT_SUPPORTED as above.
+ebpf_result_t map_user_batch(struct map *m, bool take, struct map_batch *b) MUST_CHECK;
+bool map_can_delete(const struct map *m); // false: an array
+// No user writes from now on; EBPF_ACCESS_DENIED when frozen already or BPF_F_RDONLY, EBPF_INVALID_STATE when
+// user mode was ever given a view that it may write to.
 ebpf_result_t map_freeze(struct map *m) MUST_CHECK;
+
+// The memory of an array's values with BPF_F_MMAPABLE: value i lies at i * round_up(value_size, 8). It
+// belongs to the map; views of it outlive the map.
+struct map_memory {
+    struct plat_shared *shared;
+    size_t size; // whole pages
+    bool writable;
+};
+// Asks for the right to a view; with `writable` the map cannot be frozen any more.
+// EBPF_OPERATION_NOT_SUPPORTED: the map type has no such memory. EBPF_INVALID_ARGUMENT: the map was not made
+// with BPF_F_MMAPABLE. EBPF_ACCESS_DENIED: user mode may not read; or, with `writable`: not write, the map is
+// frozen, or programs may not write to it either.
+ebpf_result_t map_user_open_memory(struct map *m, bool writable, struct map_memory *out) MUST_CHECK;
+// No view was made after all.
+void map_user_undo_memory(struct map *m, const struct map_memory *memory);
 
 // --- programs ------------------------------------------------------------------------------------
 
@@ -151,6 +181,8 @@ ebpf_result_t pin_remove(struct runtime *rt, const char *path) MUST_CHECK;
 // Next path in byte order after `start` ("" = first); EBPF_NO_MORE_KEYS at the end.
 ebpf_result_t pin_next(struct runtime *rt, const char *start, char next[PIN_PATH_SIZE],
                        struct object **out) MUST_CHECK;
+// Number of paths that `o` is pinned at.
+uint32_t pin_count(struct runtime *rt, const struct object *o);
 void pin_remove_all(struct runtime *rt);
 
 // --- epoch (also for hooks) ----------------------------------------------------------------------

@@ -116,6 +116,8 @@ static inline void counter_increment(struct counter *c, uint32_t slot)
 
 struct map;
 
+#define MAP_KEY_SIZE_MAX 512u // one program stack frame, as Linux has
+
 // What a map type does. Keys and values have the sizes of the definition. All but check, init and fini are
 // called in an epoch.
 struct map_ops {
@@ -132,17 +134,27 @@ struct map_ops {
     // Looks up and deletes; NULL: never.
     ebpf_result_t (*user_take)(struct map *m, const void *key, void *value);
     ebpf_result_t (*next_key)(struct map *m, const void *key, void *next);
+    // A step of map_user_batch. `take` only where there is user_take.
+    void (*batch)(struct map *m, bool take, struct map_batch *b);
     // Address of byte `off` of the only value, for LDDW; NULL: the type has none.
     uint8_t *(*value_address)(struct map *m, uint32_t off);
     uint64_t (*element_memory)(const struct map *m); // beyond m->memory; NULL: none
+    // Memory of all values and its size, or NULL when this map was not made to be mapped. NULL: never.
+    struct plat_shared *(*shared)(const struct map *m, size_t *size);
 };
+
+// Work of one step of a batch, for it is done in an epoch, which on some systems is at DISPATCH.
+#define MAP_STEP_BYTES ((size_t)64 * 1024)
+
+#define MAP_FROZEN        1u
+#define MAP_WRITABLE_VIEW 2u
 
 struct map {
     struct object object;
     const struct map_ops *ops;
     struct map_def def;
     uint32_t value_stride; // value_size rounded up to 8
-    uint32_t frozen;
+    uint32_t seal;         // MAP_FROZEN, or 2 for every view that user mode may write to; never both
     uint32_t user_writers; // user writes under way
     uint64_t memory;       // bytes held from creation on
     void *state;           // of the type
@@ -160,6 +172,9 @@ ebpf_result_t map_delete(struct map *m, const void *key) MUST_CHECK;
 
 // user_lookup of the types that have one value an element.
 ebpf_result_t map_lookup_copy(struct map *m, const void *key, void *value);
+
+// Appends an element to a batch that has room: its key, and room for the value, which is returned.
+uint8_t *map_batch_add(const struct map *m, struct map_batch *b, const void *key);
 
 // Copies between a live value (8-aligned, padded to 8) and a buffer: word by word with relaxed atomics,
 // because a program may write the value meanwhile. A word is never torn, a value may be.
@@ -257,6 +272,11 @@ struct prog {
 
 // In an epoch.
 ebpf_result_t prog_run(struct prog *g, struct run *run, uint64_t *result) MUST_CHECK;
+
+// --- test runs (test_run.c) ----------------------------------------------------------------------
+
+// How many runs may share the next epoch, after `count` of them took so long.
+uint32_t test_run_next_count(uint32_t count, uint64_t took_ns);
 
 // --- links and providers (link.c, provider.c) ----------------------------------------------------
 

@@ -6,6 +6,7 @@
 #define HEADROOM       256u     // Linux: XDP_PACKET_HEADROOM
 #define DATA_ROOM      3520u    // at least so much for data and growth, as a Linux page has
 #define RUNS_PER_EPOCH 64u      // long tests must not stop reclamation
+#define EPOCH_NS       500000u  // nor keep a processor at DISPATCH for longer than a run takes
 #define ASK_EVERY_NS   5000000u // whether somebody still waits for the result
 
 // A buffer with the client's data at HEADROOM.
@@ -49,15 +50,18 @@ static ebpf_result_t run_some(struct bench *b, uint32_t count, uint64_t *retval)
     return result;
 }
 
-// Asks rarely enough that it does not show in the duration.
-static bool is_cancelled(const struct test_run *t, uint64_t *asked)
+uint32_t test_run_next_count(uint32_t count, uint64_t took_ns)
 {
-    uint64_t now;
-    if (t->is_cancelled == NULL) {
-        return false;
+    if (took_ns > EPOCH_NS) {
+        return count > 1 ? count / 2 : 1;
     }
-    now = plat_time_ns();
-    if (now - *asked < ASK_EVERY_NS) {
+    return min_u32(count * 2, RUNS_PER_EPOCH);
+}
+
+// Asks rarely enough that it does not show in the duration.
+static bool is_cancelled(const struct test_run *t, uint64_t now, uint64_t *asked)
+{
+    if (t->is_cancelled == NULL || now - *asked < ASK_EVERY_NS) {
         return false;
     }
     *asked = now;
@@ -67,16 +71,19 @@ static bool is_cancelled(const struct test_run *t, uint64_t *asked)
 static ebpf_result_t run_all(struct bench *b, struct test_run *t)
 {
     uint32_t repeat = t->repeat != 0 ? t->repeat : 1;
-    uint64_t start = plat_time_ns(), asked = start, spent;
-    for (uint32_t left = repeat; left > 0;) {
-        uint32_t count = min_u32(left, RUNS_PER_EPOCH);
+    uint64_t start = plat_time_ns(), now = start, asked = start, spent;
+    for (uint32_t left = repeat, count = 1; left > 0;) {
+        uint64_t before = now;
+        count = min_u32(left, count);
         TRY(run_some(b, count, &t->retval));
+        now = plat_time_ns();
         left -= count;
-        if (left > 0 && is_cancelled(t, &asked)) {
+        count = test_run_next_count(count, now - before);
+        if (left > 0 && is_cancelled(t, now, &asked)) {
             return EBPF_CANCELED;
         }
     }
-    spent = plat_time_ns() - start;
+    spent = now - start;
     t->duration = spent / repeat;
     __atomic_fetch_add(&b->prog->run_time_ns, spent, __ATOMIC_RELAXED);
     return EBPF_SUCCESS;

@@ -128,8 +128,27 @@ static void large_data_has_its_place(void)
     fixture_close(&f);
 }
 
+// Many short runs share an epoch; one that takes long has it to itself, so that a processor is at DISPATCH no
+// longer than it must be.
+static void long_runs_share_no_epoch(void)
+{
+    uint32_t count = 1;
+    for (unsigned i = 0; i < 10; i++) {
+        count = test_run_next_count(count, 1000);
+    }
+    CHECK_EQ(count, 64);
+    for (unsigned i = 0; i < 10; i++) {
+        count = test_run_next_count(count, 20000000);
+    }
+    CHECK_EQ(count, 1);
+    CHECK_EQ(test_run_next_count(3, 500000), 6);
+    CHECK_EQ(test_run_next_count(3, 500001), 1);
+    CHECK_EQ(test_run_next_count(64, 0), 64);
+}
+
 TEST_SUITE(test_run)
 {
+    RUN(long_runs_share_no_epoch);
     RUN(raw_programs_get_the_data);
     RUN(long_tests_can_be_cancelled);
     RUN(hooks_make_contexts);
