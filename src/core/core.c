@@ -50,7 +50,12 @@ struct runtime *core_runtime(struct core *core)
 void *core_make_reply(struct execution *x, size_t tail_size, uint8_t **tail)
 {
     size_t head = sizeof(struct proto_header) + x->request.row->reply_size;
+    size_t capacity = x->call->reply_capacity;
     if (tail_size > PROTO_MAX_SIZE - head) {
+        return NULL;
+    }
+    if (capacity != 0 && head + tail_size > capacity) {
+        x->size_wanted = head + tail_size;
         return NULL;
     }
     x->reply = arena_alloc(x->call->arena, head + tail_size);
@@ -120,6 +125,7 @@ static struct proto_header reply_header(const struct core_call *call)
 ebpf_result_t core_execute(struct core *core, struct core_call *call)
 {
     struct execution x = {.core = core, .call = call};
+    call->memory_fd = -1;
     struct proto_header header = reply_header(call);
     ebpf_result_t result = check(&x);
     if (result == EBPF_SUCCESS) {
@@ -132,8 +138,9 @@ ebpf_result_t core_execute(struct core *core, struct core_call *call)
             return EBPF_NO_MEMORY;
         }
     }
-    header.size = (uint32_t)x.reply_size;
-    header.result = result;
+    bool too_large = x.size_wanted != 0 && result != EBPF_SUCCESS && !x.detailed;
+    header.size = (uint32_t)(too_large ? x.size_wanted : x.reply_size);
+    header.result = too_large ? EBPF_INSUFFICIENT_BUFFER : result;
     header.objects = x.new_object != NULL;
     memcpy(x.reply, &header, sizeof(header));
     call->reply = x.reply;

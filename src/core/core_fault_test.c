@@ -58,6 +58,51 @@ static ebpf_result_t use_map(struct life *l)
     return bench_call_simple(&l->b, PROTO_MAP_FREEZE, l->map);
 }
 
+static ebpf_result_t use_batches(struct life *l, struct object *map)
+{
+    struct proto_map_batch_request change = {.count = 2};
+    struct proto_map_lookup_batch_request find = {.count = 5};
+    static const uint8_t elements[24] = {1, 0, 0, 0, 2};
+    TRY(bench_call(&l->b, PROTO_MAP_UPDATE_BATCH, &change, elements, 24, &map, 1));
+    TRY(bench_call(&l->b, PROTO_MAP_LOOKUP_BATCH, &find, NULL, 0, &map, 1));
+    CHECK_EQ(l->b.tail_size, 24);
+    TRY(bench_call(&l->b, PROTO_MAP_DELETE_BATCH, &change, elements, 8, &map, 1));
+    find.delete_too = 1;
+    return bench_call(&l->b, PROTO_MAP_LOOKUP_BATCH, &find, NULL, 0, &map, 1);
+}
+
+static ebpf_result_t use_memory(struct life *l, struct object *map)
+{
+    struct proto_map_memory_request ask = {.writable = 1};
+    struct proto_map_memory_reply reply;
+    TRY(bench_call(&l->b, PROTO_MAP_MEMORY, &ask, NULL, 0, &map, 1));
+    memcpy(&reply, l->b.fixed, sizeof(reply));
+    *(uint8_t *)(uintptr_t)reply.address = 1;
+    plat_shared_unmap((void *)(uintptr_t)reply.address, (size_t)reply.size);
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t use_elements(struct life *l)
+{
+    struct object *hash = NULL, *array = NULL;
+    struct proto_map_create_request fixed = {.def = {.type = MAP_TYPE_ARRAY,
+                                                     .key_size = 4,
+                                                     .value_size = 8,
+                                                     .max_entries = 4,
+                                                     .flags = MAP_FLAG_MMAPABLE,
+                                                     .name = "m"}};
+    TRY(bench_create_map(&l->b, MAP_TYPE_HASH, 8, &hash));
+    ebpf_result_t result = use_batches(l, hash);
+    if (result == EBPF_SUCCESS) {
+        result = bench_call(&l->b, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0);
+        array = l->b.object;
+    }
+    result = result == EBPF_SUCCESS ? use_memory(l, array) : result;
+    bench_release(array);
+    object_release(hash);
+    return result;
+}
+
 static ebpf_result_t use_prog(struct life *l)
 {
     struct proto_prog_test_run_request run = {.data_in_size = 8, .data_out_capacity = 8};
@@ -102,6 +147,7 @@ static ebpf_result_t live_once(void)
     memset(&l, 0, sizeof(l));
     TRY(bench_init(&l.b));
     ebpf_result_t result = use_map(&l);
+    result = result == EBPF_SUCCESS ? use_elements(&l) : result;
     result = result == EBPF_SUCCESS ? use_prog(&l) : result;
     result = result == EBPF_SUCCESS ? use_link(&l) : result;
     result = result == EBPF_SUCCESS ? use_names(&l) : result;

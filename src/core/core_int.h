@@ -9,6 +9,7 @@
 struct core {
     struct core_options options;
     struct runtime *runtime;
+    struct channels *channels; // of a driver; NULL elsewhere
 };
 
 struct execution {
@@ -17,12 +18,14 @@ struct execution {
     struct proto_request request;
     uint8_t *reply; // made by core_make_reply; header still zero
     size_t reply_size;
-    bool detailed; // the reply is worth sending although the handler fails
+    size_t size_wanted; // of a reply that the caller has no room for; 0: none was
+    bool detailed;      // the reply is worth sending although the handler fails
     struct object *new_object;
 };
 
 // Makes the reply's memory and returns its fixed structure, zeroed; *tail (NULL allowed when `tail_size` is
-// 0) gets the tail. NULL: no memory, or above PROTO_MAX_SIZE. Handlers call it before they change anything.
+// 0) gets the tail. NULL: no memory, above PROTO_MAX_SIZE, or more than the caller can carry away. Handlers
+// call it before they change anything.
 void *core_make_reply(struct execution *x, size_t tail_size, uint8_t **tail);
 // Copies the fixed request structure to `out`.
 void core_get_fixed(const struct execution *x, void *out);

@@ -142,28 +142,6 @@ static ebpf_result_t fill_link(struct execution *x, struct proto_object_info_rep
     return EBPF_SUCCESS;
 }
 
-// Number of paths that `o` is pinned at.
-static ebpf_result_t count_pins(struct execution *x, const struct object *o, uint32_t *out)
-{
-    uint32_t count = 0;
-    char *paths = arena_array(x->call->arena, 2, PIN_PATH_SIZE); // the last one and the next one, by turns
-    if (paths == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    for (unsigned turn = 0;; turn ^= 1) {
-        struct object *pinned = NULL;
-        ebpf_result_t result = pin_next(x->core->runtime, paths + turn * (size_t)PIN_PATH_SIZE,
-                                        paths + (turn ^ 1) * (size_t)PIN_PATH_SIZE, &pinned);
-        if (result == EBPF_NO_MORE_KEYS) {
-            *out = count;
-            return EBPF_SUCCESS;
-        }
-        TRY(result);
-        count += pinned == o;
-        object_release(pinned);
-    }
-}
-
 ebpf_result_t handle_OBJECT_INFO(struct execution *x)
 {
     static ebpf_result_t (*const fill[OBJECT_KIND_COUNT])(struct execution *,
@@ -176,8 +154,8 @@ ebpf_result_t handle_OBJECT_INFO(struct execution *x)
     }
     reply->kind = object_kind(o);
     reply->id = object_id(o);
-    TRY(fill[object_kind(o)](x, reply));
-    return count_pins(x, o, &reply->pin_count);
+    reply->pin_count = pin_count(x->core->runtime, o);
+    return fill[object_kind(o)](x, reply);
 }
 
 // --- hooks ---------------------------------------------------------------------------------------

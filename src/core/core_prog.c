@@ -120,9 +120,23 @@ static ebpf_result_t load_verified(struct execution *x)
     return EBPF_SUCCESS;
 }
 
+// Nothing falls back silently: what cannot be had in the mode asked for is refused.
+static ebpf_result_t check_execution(struct execution *x)
+{
+    const struct core_options *o = &x->core->options;
+    const char *why = NULL;
+    if (core_policy_check(o->execution, &o->integrity, &why) != EBPF_SUCCESS) {
+        return refuse_because(x, EBPF_BLOCKED_BY_POLICY, why);
+    }
+    return o->execution == CORE_INTERPRETER
+               ? EBPF_SUCCESS
+               : refuse_because(x, EBPF_OPERATION_NOT_SUPPORTED, "this version has an interpreter only");
+}
+
 ebpf_result_t handle_PROG_LOAD(struct execution *x)
 {
     const struct core_verdict *v = x->call->verdict;
+    TRY(check_execution(x));
     if (v == NULL) {
         return refuse_because(x, EBPF_VERIFICATION_FAILED, "nothing has verified this program");
     }
