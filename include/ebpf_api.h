@@ -19,7 +19,8 @@ extern "C" {
 
 // --- descriptors ---------------------------------------------------------------------------------
 
-// Use these rather than close() and dup(): with an in-process execution context descriptors are no files.
+// close() and dup() do as well, where the caller has the C runtime of the library: on Windows the UCRT. With
+// an in-process execution context an object that close() has let go is released by the next request.
 LIBBPF_API ebpf_result_t ebpf_close_fd(int fd);
 LIBBPF_API ebpf_result_t ebpf_duplicate_fd(int fd, int *duplicate);
 
@@ -89,6 +90,18 @@ LIBBPF_API ebpf_result_t ebpf_get_map_type_by_name(const char *name, enum bpf_ma
 // returns false.
 LIBBPF_API void ebpf_enumerate_map_types(bool (*each)(void *user, const char *name), void *user);
 LIBBPF_API void ebpf_enumerate_program_types(bool (*each)(void *user, const char *name), void *user);
+
+// --- memory of maps ------------------------------------------------------------------------------
+
+// Maps the values of an array with BPF_F_MMAPABLE into this process: value i lies at
+// i * round_up(value_size, 8). Programs read and write them at any moment. *size is whole pages. The memory
+// stays until it is unmapped, though the map may be gone by then. What is not `writable` cannot be made so.
+// A map that was ever mapped writable cannot be frozen any more.
+// EBPF_INVALID_ARGUMENT: without BPF_F_MMAPABLE; EBPF_OPERATION_NOT_SUPPORTED: no array; EBPF_ACCESS_DENIED:
+// the map is frozen, or its flags forbid it (BPF_F_WRONLY; with `writable` BPF_F_RDONLY and
+// BPF_F_RDONLY_PROG).
+LIBBPF_API ebpf_result_t ebpf_map_memory(int map_fd, bool writable, void **address, size_t *size);
+LIBBPF_API void ebpf_map_memory_unmap(void *address, size_t size); // NULL allowed
 
 // --- program and attach types --------------------------------------------------------------------
 
@@ -183,6 +196,29 @@ LIBBPF_API ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size,
                                             const struct ebpf_verify_opts *opts,
                                             struct ebpf_verify_report **report);
 LIBBPF_API void ebpf_verify_free(struct ebpf_verify_report *report); // NULL allowed
+
+// --- processes -----------------------------------------------------------------------------------
+
+// A process that holds objects, and how many descriptors of each kind it has open.
+struct ebpf_holder {
+    uint32_t pid;
+    uint32_t maps, programs, links;
+    uint32_t others; // without an object
+};
+// Next process above `after_pid` (0 = first). EBPF_NO_MORE_KEYS at the end, EBPF_OPERATION_NOT_SUPPORTED
+// where the execution context does not know.
+LIBBPF_API ebpf_result_t ebpf_get_next_holder(uint32_t after_pid, struct ebpf_holder *holder);
+
+// --- object files as text ------------------------------------------------------------------------
+
+// Disassembly of one program of an object file: the first that is in `section_name` (NULL: any) and called
+// `program_name` (NULL: any). On success *disassembly is the text, on failure *error_message a sentence (NULL
+// without memory); the other one is NULL. Free either with ebpf_free_string. EBPF_FILE_NOT_FOUND,
+// EBPF_ELF_PARSING_FAILED, EBPF_OBJECT_NOT_FOUND (no such section or program), EBPF_NO_MEMORY.
+LIBBPF_API ebpf_result_t ebpf_api_elf_disassemble_program(const char *file, const char *section_name,
+                                                          const char *program_name, const char **disassembly,
+                                                          const char **error_message);
+LIBBPF_API void ebpf_free_string(const char *string); // NULL allowed
 
 #ifdef __cplusplus
 }

@@ -44,6 +44,29 @@ LIBBPF_API int bpf_map_lookup_and_delete_elem_flags(int fd, const void *key, voi
 LIBBPF_API int bpf_map_get_next_key(int fd, const void *key, void *next_key);
 LIBBPF_API int bpf_map_freeze(int fd);
 
+struct bpf_map_batch_opts {
+    size_t sz;
+    __u64 elem_flags; // Linux: must be 0; Windows: BPF_ANY, BPF_NOEXIST or BPF_EXIST in updates
+    __u64 flags;      // must be 0
+};
+#define bpf_map_batch_opts__last_field flags
+
+// *count: in, elements of the arrays; out, elements that were done. It stays as it was when the call is
+// refused as a whole. -EOPNOTSUPP: the map type cannot. `in_batch` NULL: from the start; afterwards what the
+// last call left in `out_batch`, which needs room for a key and at least 4 bytes. -ENOENT after the last
+// element, with what *count says still valid. -ENOSPC: a bucket of a hash map has more elements than there is
+// room for. What changes meanwhile may be missed, but nothing comes twice that is not put in anew.
+LIBBPF_API int bpf_map_lookup_batch(int fd, void *in_batch, void *out_batch, void *keys, void *values,
+                                    __u32 *count, const struct bpf_map_batch_opts *opts);
+LIBBPF_API int bpf_map_lookup_and_delete_batch(int fd, void *in_batch, void *out_batch, void *keys,
+                                               void *values, __u32 *count,
+                                               const struct bpf_map_batch_opts *opts);
+// Stop at the first element that fails.
+LIBBPF_API int bpf_map_update_batch(int fd, const void *keys, const void *values, __u32 *count,
+                                    const struct bpf_map_batch_opts *opts);
+LIBBPF_API int bpf_map_delete_batch(int fd, const void *keys, __u32 *count,
+                                    const struct bpf_map_batch_opts *opts);
+
 // --- programs ------------------------------------------------------------------------------------
 
 struct bpf_insn;

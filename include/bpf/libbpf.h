@@ -177,8 +177,9 @@ LIBBPF_API bool bpf_map__is_internal(const struct bpf_map *map); // global data
 LIBBPF_API int bpf_map__fd(const struct bpf_map *map);           // -1: not created
 // Uses the map `fd` instead of creating one; `fd` stays the caller's. The definition becomes that of the map.
 LIBBPF_API int bpf_map__reuse_fd(struct bpf_map *map, int fd);
-// NULL: not global data.
-LIBBPF_API const void *bpf_map__initial_value(const struct bpf_map *map, size_t *size);
+// NULL: not global data. From the load on it is the live value, which programs read and write at any moment;
+// that of .rodata may only be read then. The address changes with the load.
+LIBBPF_API void *bpf_map__initial_value(const struct bpf_map *map, size_t *size);
 LIBBPF_API int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 LIBBPF_API int bpf_map__set_pin_path(struct bpf_map *map, const char *path); // NULL: none
 LIBBPF_API const char *bpf_map__pin_path(const struct bpf_map *map);

@@ -2,8 +2,18 @@
 // Descriptors of objects: who holds one holds the object, and whoever closes the last one releases it.
 #include "hosts/handles.h"
 
+#include <unistd.h>
+
 #include "plat/plat.h"
 #include "tests/test.h"
+
+#if defined(_WIN32)
+#include <fcntl.h>
+#include <io.h>
+#define test_pipe(ends) _pipe(ends, 16, _O_BINARY)
+#else
+#define test_pipe(ends) pipe(ends)
+#endif
 
 struct bench {
     struct runtime *rt;
@@ -75,6 +85,60 @@ static void copies_keep_it(void)
     bench_fini(&b);
 }
 
+// close() and dup() of the caller's C runtime know it, and a sweep sees what they did.
+static void plain_close_and_dup_do(void)
+{
+    struct bench b;
+    struct object *o = NULL;
+    int fd = -1, copy;
+    REQUIRE_OK(bench_init(&b));
+    REQUIRE_OK(open_map(&b, &fd));
+    copy = dup(fd);
+    REQUIRE(copy >= 0 && copy != fd);
+    CHECK_EQ(close(fd), 0);
+    handles_sweep(b.handles);
+    CHECK_EQ(handles_find(b.handles, fd, &o), EBPF_INVALID_FD);
+    REQUIRE_OK(handles_find(b.handles, copy, &o));
+    object_release(o);
+    CHECK_EQ(object_count(b.rt, OBJECT_MAP), 1);
+    CHECK_EQ(close(copy), 0);
+    handles_sweep(b.handles);
+    CHECK_EQ(object_count(b.rt, OBJECT_MAP), 0);
+    CHECK_EQ(handles_count(b.handles), 0);
+    bench_fini(&b);
+}
+
+// Whatever takes the number of a closed descriptor is not taken for its object, although a copy keeps that.
+static void numbers_are_reused_safely(void)
+{
+    struct bench b;
+    struct object *o = NULL;
+    int fd = -1, copy = -1, other = -1, pipes[2];
+    REQUIRE_OK(bench_init(&b));
+    REQUIRE_OK(open_map(&b, &fd));
+    REQUIRE_OK(handles_dup(b.handles, fd, &copy));
+    REQUIRE_OK(open_map(&b, &other));
+    CHECK_EQ(close(fd), 0);
+    pipes[0] = dup(other);
+    CHECK_EQ(pipes[0], fd);
+    REQUIRE_OK(handles_find(b.handles, pipes[0], &o));
+    struct object *expected = NULL;
+    REQUIRE_OK(handles_find(b.handles, other, &expected));
+    CHECK(o == expected);
+    object_release(o);
+    object_release(expected);
+    close(pipes[0]);
+    REQUIRE(test_pipe(pipes) == 0);
+    CHECK(pipes[0] == fd || pipes[1] == fd);
+    CHECK_EQ(handles_find(b.handles, pipes[0], &o), EBPF_INVALID_FD);
+    CHECK_EQ(handles_find(b.handles, pipes[1], &o), EBPF_INVALID_FD);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(copy);
+    close(other);
+    bench_fini(&b);
+}
+
 static void strangers_are_refused(void)
 {
     static const int strangers[] = {-1, 0, 1, 999, 1000, 1001, 123456, INT_MAX, INT_MIN};
@@ -137,6 +201,8 @@ TEST_SUITE(handles)
 {
     RUN(a_descriptor_holds_its_object);
     RUN(copies_keep_it);
+    RUN(plain_close_and_dup_do);
+    RUN(numbers_are_reused_safely);
     RUN(strangers_are_refused);
     RUN(many_come_and_go);
     RUN(allocations_may_fail);

@@ -100,6 +100,16 @@ static uint16_t op_of(const void *request, size_t size)
     return header.op;
 }
 
+// A view that nobody will hear of.
+static void unmap_memory(const struct core_call *core)
+{
+    struct proto_map_memory_reply memory;
+    if (core->reply_size == sizeof(struct proto_header) + sizeof(memory)) {
+        memcpy(&memory, (const uint8_t *)core->reply + sizeof(struct proto_header), sizeof(memory));
+        plat_shared_unmap((void *)(uintptr_t)memory.address, (size_t)memory.size);
+    }
+}
+
 static ebpf_result_t execute(struct inproc *t, struct inproc_call *c, void **reply, size_t *reply_size,
                              int *new_fd)
 {
@@ -113,7 +123,11 @@ static ebpf_result_t execute(struct inproc *t, struct inproc_call *c, void **rep
         verify(c, request, size);
     }
     TRY(core_execute(t->core, &c->core));
-    TRY(copy_reply(t, &c->core, reply, new_fd));
+    ebpf_result_t result = copy_reply(t, &c->core, reply, new_fd);
+    if (result != EBPF_SUCCESS && row != NULL && row->number == PROTO_MAP_MEMORY) {
+        unmap_memory(&c->core);
+    }
+    TRY(result);
     *reply_size = c->core.reply_size;
     return EBPF_SUCCESS;
 }
@@ -171,7 +185,12 @@ static ebpf_result_t hook_next(void *user, const struct proto_hook_next_request 
 
 ebpf_result_t inproc_open(struct transport **out)
 {
-    static const struct transport_ops ops = {"inproc", call_inproc, dup_inproc, close_inproc, destroy_inproc};
+    static const struct transport_ops ops = {.name = "inproc",
+                                             .call = call_inproc,
+                                             .dup_fd = dup_inproc,
+                                             .close_fd = close_inproc,
+                                             .map_memory = transport_map_by_address,
+                                             .close = destroy_inproc};
     ebpf_result_t result;
     struct inproc *t = calloc(1, sizeof(*t));
     if (t == NULL) {

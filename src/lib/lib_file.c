@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // lib_file: object files into memory.
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "lib/lib_int.h"
 
@@ -43,8 +44,14 @@ static ebpf_result_t read_all(FILE *file, uint8_t **bytes, size_t *size)
 
 ebpf_result_t lib_read_file(const char *path, uint8_t **bytes, size_t *size)
 {
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        errno = EISDIR; // systems that do not open directories say something else
+        return EBPF_FILE_NOT_FOUND;
+    }
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
+        errno = errno == EINVAL ? ENOENT : errno; // Windows, of a name that no file can have
         return EBPF_FILE_NOT_FOUND;
     }
     errno = 0;

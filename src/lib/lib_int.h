@@ -55,8 +55,7 @@ bool lib_opts_valid(const void *opts, size_t known, const char *name);
         }                                                                                                    \
     } while (0)
 void lib_print(enum libbpf_print_level level, const char *format, ...) PRINTF_LIKE(2, 3);
-#define lib_warn(...)  lib_print(LIBBPF_WARN, "libbpf: " __VA_ARGS__)
-#define lib_debug(...) lib_print(LIBBPF_DEBUG, "libbpf: " __VA_ARGS__)
+#define lib_warn(...) lib_print(LIBBPF_WARN, "libbpf: " __VA_ARGS__)
 
 // --- lib_file.c ----------------------------------------------------------------------------------
 
@@ -101,6 +100,8 @@ ebpf_result_t lib_call_new(enum proto_op op, const void *fixed, const int *fds, 
 ebpf_result_t lib_object_info(int fd, struct proto_object_info_reply *info) MUST_CHECK;
 ebpf_result_t lib_dup_fd(int fd, int *out) MUST_CHECK;
 void lib_close_fd(int fd); // negative: nothing
+// Maps the memory of an array with BPF_F_MMAPABLE; *size is whole pages. plat_shared_unmap ends it.
+ebpf_result_t lib_map_memory(int fd, bool writable, void **address, size_t *size) MUST_CHECK;
 
 // --- lib_path.c ----------------------------------------------------------------------------------
 
@@ -169,6 +170,8 @@ struct bpf_map {
     bool pinned_by_load; // undone when the load fails
     char *pin_path;      // or NULL
     uint8_t *initial;    // global data, else NULL
+    void *memory;        // the live value of global data once it is loaded, or NULL
+    size_t memory_size;
     char *name;
 };
 
@@ -206,3 +209,4 @@ struct bpf_link {
 // lib_map.c
 ebpf_result_t lib_object_create_maps(struct bpf_object *obj) MUST_CHECK;
 void lib_object_drop_maps(struct bpf_object *obj); // also undoes pins that the load made
+void lib_map_close(struct bpf_map *map);           // descriptor and memory

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "lib/lib_int.h"
+#include "plat/plat.h"
 
 // --- the definition ------------------------------------------------------------------------------
 
@@ -116,13 +117,13 @@ int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate)
     return 0;
 }
 
-const void *bpf_map__initial_value(const struct bpf_map *map, size_t *size)
+void *bpf_map__initial_value(const struct bpf_map *map, size_t *size)
 {
     if (map == NULL || map->initial == NULL) {
         return NULL;
     }
     *size = map->elf->def.value_size;
-    return map->initial;
+    return map->memory != NULL ? map->memory : map->initial;
 }
 
 int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size)
@@ -202,13 +203,25 @@ static ebpf_result_t fill(const struct bpf_map *map)
     return map->elf->kind == ELF_MAP_RODATA ? lib_map_freeze(map->fd) : EBPF_SUCCESS;
 }
 
+// Which of its numbers is out of range only who wrote them can tell.
+static void warn_of_definition(const struct bpf_map *map)
+{
+    const struct map_def *def = &map->elf->def;
+    lib_warn("map '%s': type %u, key_size %u, value_size %u, max_entries %u, map_flags 0x%x\n", map->name,
+             def->number, def->key_size, def->value_size, def->max_entries, def->flags);
+}
+
 static ebpf_result_t create_and_fill(struct bpf_map *map)
 {
     if (map->elf->def.type == MAP_TYPE_NONE) {
         lib_warn("map '%s': map type %u is not supported\n", map->name, map->elf->def.number);
         return EBPF_OPERATION_NOT_SUPPORTED;
     }
-    TRY(lib_map_create(&map->elf->def, &map->fd));
+    ebpf_result_t result = lib_map_create(&map->elf->def, &map->fd);
+    if (result == EBPF_INVALID_ARGUMENT || result == EBPF_NO_MEMORY) {
+        warn_of_definition(map);
+    }
+    TRY(result);
     return fill(map);
 }
 
@@ -240,11 +253,47 @@ static ebpf_result_t create_map(struct bpf_map *map)
     return map->pin_path != NULL ? pin_created(map) : EBPF_SUCCESS;
 }
 
+// Global data is mapped, so that its initial value becomes the live one, as libbpf does it. An execution
+// context that cannot is no reason to fail, nor is somebody else's map that does not permit it: then the
+// initial value stays a copy.
+static ebpf_result_t map_data(struct bpf_map *map)
+{
+    void *memory = NULL;
+    size_t size = 0;
+    if (map->initial == NULL || map->fd < 0 || (map->elf->def.flags & MAP_FLAG_MMAPABLE) == 0) {
+        return EBPF_SUCCESS;
+    }
+    ebpf_result_t result = lib_map_memory(map->fd, map->elf->kind != ELF_MAP_RODATA, &memory, &size);
+    if (result != EBPF_SUCCESS) {
+        return result == EBPF_OPERATION_NOT_SUPPORTED || map->reused ? EBPF_SUCCESS : result;
+    }
+    if (size < map->elf->def.value_size) {
+        plat_shared_unmap(memory, size);
+        return EBPF_RPC_EXCEPTION;
+    }
+    map->memory = memory;
+    map->memory_size = size;
+    return EBPF_SUCCESS;
+}
+
+void lib_map_close(struct bpf_map *map)
+{
+    if (map->memory != NULL) {
+        plat_shared_unmap(map->memory, map->memory_size);
+        map->memory = NULL;
+    }
+    lib_close_fd(map->fd);
+    map->fd = -1;
+}
+
 ebpf_result_t lib_object_create_maps(struct bpf_object *obj)
 {
     for (uint32_t i = 0; i < obj->elf.map_count; i++) {
         struct bpf_map *map = &obj->maps[i];
         ebpf_result_t result = create_map(map);
+        if (result == EBPF_SUCCESS) {
+            result = map_data(map);
+        }
         if (result != EBPF_SUCCESS) {
             lib_warn("map '%s': cannot be created: %s\n", map->name, ebpf_result_text(result));
             return result;
@@ -267,8 +316,7 @@ void lib_object_drop_maps(struct bpf_object *obj)
 {
     ebpf_object_undo_pins(obj);
     for (uint32_t i = 0; i < obj->elf.map_count; i++) {
-        lib_close_fd(obj->maps[i].fd);
-        obj->maps[i].fd = -1;
+        lib_map_close(&obj->maps[i]);
     }
 }
 

@@ -30,6 +30,7 @@ static ebpf_result_t init_map(struct bpf_object *obj, uint32_t index)
     struct elf_map *elf = &obj->elf.maps[index];
     *map = (struct bpf_map){.object = obj, .elf = elf, .fd = -1, .autocreate = true, .name = elf->def.name};
     if (elf->kind != ELF_MAP_USER) {
+        elf->def.flags |= MAP_FLAG_MMAPABLE; // as libbpf makes it
         map->initial = arena_alloc(&obj->arena, elf->def.value_size);
         if (map->initial == NULL) {
             return EBPF_NO_MEMORY;
@@ -182,7 +183,7 @@ void bpf_object__close(struct bpf_object *obj)
     for (uint32_t i = 0; obj->maps != NULL && i < obj->elf.map_count; i++) {
         struct bpf_map *map = &obj->maps[i];
         if (map->object != NULL) { // opening may have failed before it
-            lib_close_fd(map->fd);
+            lib_map_close(map);
             lib_free(map->pin_path);
         }
     }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "lib/lib_testing.h"
+#include "plat/plat.h"
 
 #define OBJECT(name) TEST_SOURCE_DIR "/tests/elf/" name
 
@@ -24,6 +25,8 @@ static void queue_global(bool frozen)
     if (frozen) {
         fake_reply(PROTO_MAP_FREEZE, EBPF_SUCCESS, NULL, NULL, 0);
     }
+    // The initial value stays a copy.
+    fake_reply(PROTO_MAP_MEMORY, EBPF_OPERATION_NOT_SUPPORTED, NULL, NULL, 0);
 }
 
 static void queue_maps(void)
@@ -71,6 +74,83 @@ static void maps_come_before_programs(void)
     bpf_object__close(obj);
     CHECK_EQ(fake_open_fds(), 0);
     CHECK_EQ(lib_alloc_live(), live);
+}
+
+// A view of `size` bytes, as the transport would give it.
+static void *queue_memory(struct plat_shared *memory, bool writable, uint64_t size)
+{
+    void *view = NULL;
+    CHECK_OK(plat_shared_map(memory, writable, &view));
+    struct proto_map_memory_reply reply = {.address = (uintptr_t)view, .size = size};
+    fake_reply(PROTO_MAP_MEMORY, EBPF_SUCCESS, &reply, NULL, 0);
+    return view;
+}
+
+static void skip_other_maps(struct bpf_object *obj, const char *wanted)
+{
+    struct bpf_map *map;
+    bpf_object__for_each_map(map, obj)
+    {
+        bpf_map__set_autocreate(map, str_equal(bpf_map__name(map), wanted));
+    }
+}
+
+// The initial value becomes the live one, at the address that the execution context gives.
+static void global_data_is_mapped(void)
+{
+    struct plat_shared *memory = NULL;
+    struct proto_map_memory_request sent;
+    size_t size = 0;
+    fake_reset();
+    struct bpf_object *obj = open_rich();
+    REQUIRE(obj != NULL);
+    REQUIRE_OK(plat_shared_create(4096, POOL_TAG_TEST, &memory));
+    struct bpf_map *map = bpf_object__find_map_by_name(obj, ".bss");
+    REQUIRE(map != NULL);
+    CHECK_EQ(bpf_map__map_flags(map), BPF_F_MMAPABLE);
+    CHECK_EQ(bpf_map__map_flags(bpf_object__find_map_by_name(obj, ".rodata")), BPF_F_MMAPABLE | 1 << 7);
+    skip_other_maps(obj, bpf_map__name(map));
+    bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "count"), false);
+    bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "callback"), false);
+    fake_reply(PROTO_MAP_CREATE, EBPF_SUCCESS, NULL, NULL, 0);
+    fake_reply(PROTO_MAP_UPDATE, EBPF_SUCCESS, NULL, NULL, 0);
+    void *view = queue_memory(memory, true, 4096);
+    CHECK_EQ(bpf_object__load(obj), 0);
+    REQUIRE(fake_sent_count() == 3);
+    memcpy(&sent, fake_sent(2)->fixed, sizeof(sent));
+    CHECK_EQ(sent.writable, 1);
+    CHECK(bpf_map__initial_value(map, &size) == view);
+    CHECK_EQ(size, bpf_map__value_size(map));
+    bpf_object__close(obj); // unmaps
+    plat_shared_destroy(memory);
+    CHECK_EQ(fake_open_fds(), 0);
+}
+
+// Less memory than the value has, or none: the load fails and nothing is left.
+static void memory_that_is_too_small_is_refused(void)
+{
+    struct plat_shared *memory = NULL;
+    libbpf_print_fn_t former = libbpf_set_print(NULL);
+    REQUIRE_OK(plat_shared_create(4096, POOL_TAG_TEST, &memory));
+    for (int broken = 0; broken < 2; broken++) {
+        fake_reset();
+        struct bpf_object *obj = open_rich();
+        REQUIRE(obj != NULL);
+        struct bpf_map *map = bpf_object__find_map_by_name(obj, ".bss");
+        skip_other_maps(obj, bpf_map__name(map));
+        fake_reply(PROTO_MAP_CREATE, EBPF_SUCCESS, NULL, NULL, 0);
+        fake_reply(PROTO_MAP_UPDATE, EBPF_SUCCESS, NULL, NULL, 0);
+        if (broken) {
+            fake_reply(PROTO_MAP_MEMORY, EBPF_NO_MEMORY, NULL, NULL, 0);
+        } else {
+            queue_memory(memory, true, bpf_map__value_size(map) - 1);
+        }
+        CHECK_EQ(bpf_object__load(obj), (unsigned long long)(broken ? -ENOMEM : -EIO));
+        CHECK_EQ(fake_open_fds(), 0);
+        bpf_object__close(obj);
+    }
+    plat_shared_destroy(memory);
+    libbpf_set_print(former);
 }
 
 static void iterates_both_ways(void)
@@ -205,6 +285,8 @@ static void types_can_be_set_until_the_load(void)
 TEST_SUITE(lib_object)
 {
     RUN(maps_come_before_programs);
+    RUN(global_data_is_mapped);
+    RUN(memory_that_is_too_small_is_refused);
     RUN(iterates_both_ways);
     RUN(a_refused_program_undoes_the_load);
     RUN(a_lost_race_takes_the_others_map);

@@ -62,17 +62,36 @@ static ebpf_result_t check_reply(enum proto_op op, struct lib_reply *reply, size
     return (reply->header.objects == 1) == (reply->fd >= 0) ? EBPF_SUCCESS : EBPF_RPC_EXCEPTION;
 }
 
-// "Not found" would be taken for the object's absence, so a missing daemon is said aloud, once, and becomes
-// an I/O error.
-static ebpf_result_t get_transport(struct transport **out)
+static atomic_bool lost; // and said so
+
+// "Not found" would be taken for the object's absence, so that nobody answers is said aloud, once until
+// somebody does, and becomes an I/O error.
+static ebpf_result_t report_lost(ebpf_result_t result)
 {
-    static atomic_bool said;
-    ebpf_result_t result = transport_get(out);
-    if (result != EBPF_SUCCESS && !atomic_exchange(&said, true)) {
-        lib_warn("no execution context can be reached: %s (is ebpfd running? may this user talk to it?)\n",
-                 ebpf_result_text(result));
+    if (!atomic_exchange(&lost, true)) {
+        lib_warn("no execution context can be reached: %s (%s)\n", ebpf_result_text(result),
+                 transport_advice(result));
     }
     return result == EBPF_OBJECT_NOT_FOUND ? EBPF_RPC_EXCEPTION : result;
+}
+
+static ebpf_result_t get_transport(struct transport **out)
+{
+    ebpf_result_t result = transport_get(out);
+    return result == EBPF_SUCCESS ? result : report_lost(result);
+}
+
+static ebpf_result_t send(struct transport *t, const struct lib_request *request, const uint8_t *message,
+                          size_t size, struct lib_reply *reply, size_t *reply_size)
+{
+    ebpf_result_t result = t->ops->call(t, message, size, request->fds, request->fd_count, &reply->bytes,
+                                        reply_size, &reply->fd);
+    if (result == EBPF_SUCCESS) {
+        atomic_store(&lost, false);
+    } else if (result == EBPF_OPERATION_NOT_SUPPORTED && !atomic_exchange(&lost, true)) {
+        lib_warn("the execution context does not understand this library: they are of different versions\n");
+    }
+    return result == EBPF_OBJECT_NOT_FOUND ? report_lost(result) : result; // it has gone since
 }
 
 ebpf_result_t lib_exchange(const struct lib_request *request, struct lib_reply *reply)
@@ -83,8 +102,7 @@ ebpf_result_t lib_exchange(const struct lib_request *request, struct lib_reply *
     size_t size = 0, reply_size = 0;
     TRY(get_transport(&transport));
     TRY(build(request, &message, &size));
-    ebpf_result_t result = transport->ops->call(transport, message, size, request->fds, request->fd_count,
-                                                &r.bytes, &reply_size, &r.fd);
+    ebpf_result_t result = send(transport, request, message, size, &r, &reply_size);
     lib_free(message);
     if (result != EBPF_SUCCESS) {
         return result;
@@ -153,6 +171,13 @@ ebpf_result_t lib_dup_fd(int fd, int *out)
     struct transport *transport = NULL;
     TRY(get_transport(&transport));
     return transport->ops->dup_fd(transport, fd, out);
+}
+
+ebpf_result_t lib_map_memory(int fd, bool writable, void **address, size_t *size)
+{
+    struct transport *transport = NULL;
+    TRY(get_transport(&transport));
+    return transport->ops->map_memory(transport, fd, writable, address, size);
 }
 
 void lib_close_fd(int fd)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "lib/lib_testing.h"
+#include "lib/transport.h"
 
 static void requests_are_whole(void)
 {
@@ -30,6 +31,52 @@ static void refusals_are_results(void)
     fake_fail(PROTO_NEXT_ID, EBPF_NO_MEMORY);
     CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_NO_MEMORY);
     CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_RPC_EXCEPTION); // the script is over
+}
+
+static unsigned warnings;
+static char last_warning[256];
+
+static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+    warnings += level == LIBBPF_WARN;
+    return vsnprintf(last_warning, sizeof(last_warning), format, args);
+}
+
+// An execution context that has gone is no end of a list, and is said once.
+static void nobody_answers(void)
+{
+    libbpf_print_fn_t former = libbpf_set_print(keep_warning);
+    uint32_t id = 0;
+    fake_reset();
+    fake_reply(PROTO_NEXT_ID, EBPF_NO_MORE_KEYS, NULL, NULL, 0);
+    CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_NO_MORE_KEYS);
+    warnings = 0;
+    for (int i = 0; i < 3; i++) {
+        fake_fail(PROTO_NEXT_ID, EBPF_OBJECT_NOT_FOUND);
+        CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_RPC_EXCEPTION);
+    }
+    CHECK_EQ(warnings, 1);
+    CHECK(strstr(last_warning, transport_advice(EBPF_OBJECT_NOT_FOUND)) != NULL);
+    CHECK(strstr(last_warning, "ebpf") != NULL);
+    libbpf_set_print(former);
+}
+
+// Once until an exchange succeeds, whatever was said before.
+static void another_version_is_said(void)
+{
+    libbpf_print_fn_t former = libbpf_set_print(keep_warning);
+    uint32_t id = 0;
+    fake_reset();
+    fake_reply(PROTO_NEXT_ID, EBPF_NO_MORE_KEYS, NULL, NULL, 0);
+    CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_NO_MORE_KEYS);
+    warnings = 0;
+    for (int i = 0; i < 2; i++) {
+        fake_fail(PROTO_NEXT_ID, EBPF_OPERATION_NOT_SUPPORTED);
+        CHECK_EQ(ebpf_object_get_next_id(EBPF_OBJECT_KIND_MAP, 0, &id), EBPF_OPERATION_NOT_SUPPORTED);
+    }
+    CHECK_EQ(warnings, 1);
+    CHECK(strstr(last_warning, "different versions") != NULL);
+    libbpf_set_print(former);
 }
 
 struct new_object_reply {
@@ -115,6 +162,8 @@ TEST_SUITE(lib_request)
 {
     RUN(requests_are_whole);
     RUN(refusals_are_results);
+    RUN(nobody_answers);
+    RUN(another_version_is_said);
     RUN(malformed_replies_are_refused);
     RUN(paths_travel_whole);
     RUN(allocation_failures);

@@ -108,7 +108,11 @@ static void close_fd(struct transport *t, int fd)
 
 static ebpf_result_t open_fake(struct transport **out)
 {
-    static const struct transport_ops ops = {"fake", call, dup_fd, close_fd, NULL};
+    static const struct transport_ops ops = {.name = "fake",
+                                             .call = call,
+                                             .dup_fd = dup_fd,
+                                             .close_fd = close_fd,
+                                             .map_memory = transport_map_by_address};
     static struct transport transport = {&ops};
     *out = &transport;
     return EBPF_SUCCESS;

@@ -26,11 +26,11 @@ static ebpf_result_t open_inproc(struct transport **out)
     return transport_open_inproc != NULL ? transport_open_inproc(out) : EBPF_OPERATION_NOT_SUPPORTED;
 }
 
-// Without a choice: the daemon, or on systems that have none, this process.
+// What the system has by nature: the device, or where there are no drivers the daemon.
 static ebpf_result_t open_default(struct transport **out)
 {
-    ebpf_result_t result = transport_open_unix(socket_path(), out);
-    return result == EBPF_OPERATION_NOT_SUPPORTED ? open_inproc(out) : result;
+    ebpf_result_t result = transport_open_ioctl(out);
+    return result == EBPF_OPERATION_NOT_SUPPORTED ? transport_open_unix(socket_path(), out) : result;
 }
 
 static ebpf_result_t open_chosen(const char *choice, struct transport **out)
@@ -40,6 +40,9 @@ static ebpf_result_t open_chosen(const char *choice, struct transport **out)
     }
     if (str_equal(choice, "inproc")) {
         return open_inproc(out);
+    }
+    if (str_equal(choice, "ioctl")) {
+        return transport_open_ioctl(out);
     }
     if (str_equal(choice, "unix")) {
         return transport_open_unix(socket_path(), out);

@@ -10,10 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/transport_memory.h"
 #include "plat/plat.h"
 
 #define MAX_IDLE 4 // connections kept for the next call
@@ -46,11 +49,25 @@ static ebpf_result_t from_errno(int err)
 
 // --- connections ---------------------------------------------------------------------------------
 
+// A program that has closed a standard stream must not print into a connection, nor find its input in a map.
+// -1 and errno when there is no other descriptor.
+static int keep_off_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) {
+        return fd;
+    }
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int err = errno;
+    close(fd);
+    errno = err;
+    return moved;
+}
+
 static ebpf_result_t open_connection(const char *path, int *out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     ebpf_result_t result;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = keep_off_streams(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (fd < 0) {
         return from_errno(errno);
     }
@@ -157,7 +174,7 @@ static void keep_fd(struct msghdr *message, int *new_fd)
             int fd;
             memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(int));
             if (*new_fd < 0) {
-                *new_fd = fd;
+                *new_fd = keep_off_streams(fd);
             } else {
                 close(fd);
             }
@@ -299,6 +316,38 @@ static void close_unix(struct transport *base, int fd)
     close(fd);
 }
 
+// A view of the memory behind a descriptor that the daemon sent. The pages must really be there: touching a
+// view beyond the end of its file is a signal.
+static ebpf_result_t map_fd(int fd, size_t size, bool writable, void **address)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size < size) {
+        return EBPF_RPC_EXCEPTION;
+    }
+    void *view = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    if (view == MAP_FAILED) {
+        return from_errno(errno);
+    }
+    *address = view;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t map_memory_unix(struct transport *base, int fd, bool writable, void **address,
+                                     size_t *size)
+{
+    struct transport_memory memory;
+    TRY(transport_request_memory(base, fd, writable, &memory));
+    if (memory.fd < 0) {
+        return EBPF_RPC_EXCEPTION;
+    }
+    ebpf_result_t result = map_fd(memory.fd, memory.size, writable, address);
+    close(memory.fd);
+    if (result == EBPF_SUCCESS) {
+        *size = memory.size;
+    }
+    return result;
+}
+
 static void destroy_unix(struct transport *base)
 {
     struct unix_transport *t = (struct unix_transport *)base;
@@ -311,7 +360,12 @@ static void destroy_unix(struct transport *base)
 
 ebpf_result_t transport_open_unix(const char *path, struct transport **out)
 {
-    static const struct transport_ops ops = {"unix", call_unix, dup_unix, close_unix, destroy_unix};
+    static const struct transport_ops ops = {.name = "unix",
+                                             .call = call_unix,
+                                             .dup_fd = dup_unix,
+                                             .close_fd = close_unix,
+                                             .map_memory = map_memory_unix,
+                                             .close = destroy_unix};
     int fd = -1;
     ebpf_result_t result;
     struct unix_transport *t = calloc(1, sizeof(*t));
