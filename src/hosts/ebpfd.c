@@ -84,6 +84,18 @@ static ebpf_result_t open_trace(struct daemon *d)
     return EBPF_SUCCESS;
 }
 
+// Started with a standard stream closed, the next descriptor would take its place, and get what is printed.
+static void fill_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 // Before any thread is made, so that all of them leave the signals to signal_fd.
 static ebpf_result_t open_signals(struct daemon *d)
 {
@@ -114,6 +126,7 @@ static ebpf_result_t make_core(struct daemon *d)
 {
     struct core_options options = {.runtime = {.spec = spec_builtin(), .trace = trace, .trace_user = d},
                                    .platform = DIALECT_LINUX,
+                                   .memory_by_fd = true,
                                    .hook_next = hook_next,
                                    .hook_user = d};
     ebpf_result_t result = core_create(&options, &d->core);
@@ -122,8 +135,12 @@ static ebpf_result_t make_core(struct daemon *d)
 
 static ebpf_result_t make_service(struct daemon *d)
 {
-    struct service_process_options options = {
-        .path = d->options.service, .timeout_ms = d->options.verify_timeout_ms, .stop_fd = d->stop_fd};
+    struct service_process_options options = {.worker = {.path = d->options.service,
+                                                         .timeout_ms = d->options.verify_timeout_ms,
+                                                         .stop = d->stop_fd,
+                                                         .unconfined = d->options.no_sandbox},
+                                              .host = "daemon",
+                                              .prestart = SERVICE_MAX_WORKERS};
     ebpf_result_t result = service_process_create(&options, &d->service);
     return result == EBPF_SUCCESS ? result : complain(d->options.service, result);
 }
@@ -213,6 +230,7 @@ undo_listener:
 static ebpf_result_t run(struct daemon *d)
 {
     ebpf_result_t result;
+    fill_streams();
     raise_descriptor_limit();
     TRY(open_signals(d));
     TRY_OR(result, open_trace(d), undo_signals);

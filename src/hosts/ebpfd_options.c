@@ -20,6 +20,7 @@ static const char usage[] =
     "  --socket PATH         listen on PATH (default: $EBPFD_SOCKET, else " DEFAULT_SOCKET ")\n"
     "  --service PATH        the verification service (default: ebpfsvc beside this program)\n"
     "  --verify-timeout SEC  time limit of one verification (default: 60)\n"
+    "  --no-sandbox          do without the service's sandbox, where the kernel has no seccomp\n"
     "  --tap NAME[,NAME]...  TAP devices whose frames programs see; pairs are wired to each other\n"
     "  --trace FILE          append the lines of bpf_printk to FILE; - is standard output\n"
     "  --foreground          accepted for clarity: there is no other mode\n"
@@ -88,6 +89,7 @@ enum option_id {
     OPT_SOCKET,
     OPT_SERVICE,
     OPT_TIMEOUT,
+    OPT_NO_SANDBOX,
     OPT_TAP,
     OPT_TRACE,
     OPT_FOREGROUND
@@ -99,6 +101,7 @@ static const struct option options[] = {
     {"socket", required_argument, NULL, OPT_SOCKET},
     {"service", required_argument, NULL, OPT_SERVICE},
     {"verify-timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
     {"tap", required_argument, NULL, OPT_TAP},
     {"trace", required_argument, NULL, OPT_TRACE},
     {"foreground", no_argument, NULL, OPT_FOREGROUND},
@@ -120,6 +123,7 @@ static bool parse_one(int id, char *argument, const char *word, struct ebpfd_opt
     case OPT_SOCKET: o->socket = argument; return true;
     case OPT_SERVICE: return parse_service(argument, o, status);
     case OPT_TIMEOUT: return parse_timeout(argument, &o->verify_timeout_ms, status);
+    case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
     case OPT_TAP: return parse_taps(argument, o, status);
     case OPT_TRACE: o->trace = argument; return true;
     case OPT_FOREGROUND: return true;

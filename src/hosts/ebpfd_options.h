@@ -12,6 +12,7 @@ struct ebpfd_options {
     const char *taps[EBPFD_MAX_TAPS];
     unsigned tap_count;
     uint32_t verify_timeout_ms;
+    bool no_sandbox; // of the verification service
     char service[4096];
 };
 

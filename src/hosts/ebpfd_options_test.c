@@ -56,6 +56,7 @@ static void defaults(void)
     CHECK_EQ(p.options.verify_timeout_ms, 60000);
     CHECK_EQ(p.options.tap_count, 0);
     CHECK(p.options.trace == NULL);
+    CHECK(!p.options.no_sandbox);
     size_t n = str_len(p.options.service);
     CHECK(n > 8 && str_equal(p.options.service + n - 8, "/ebpfsvc"));
 }
@@ -63,7 +64,8 @@ static void defaults(void)
 static void everything_is_understood(void)
 {
     struct parsed p =
-        parse("--socket /s --service=/v --tap a,b --tap=c,d --verify-timeout 5 --trace=- --foreground");
+        parse("--socket /s --service=/v --tap a,b --tap=c,d --verify-timeout 5 --trace=- --foreground "
+              "--no-sandbox");
     REQUIRE(p.go_on);
     CHECK_STR(p.options.socket, "/s");
     CHECK_STR(p.options.service, "/v");
@@ -71,6 +73,7 @@ static void everything_is_understood(void)
     CHECK_STR(p.options.taps[3], "d");
     CHECK_EQ(p.options.verify_timeout_ms, 5000);
     CHECK_STR(p.options.trace, "-");
+    CHECK(p.options.no_sandbox);
 }
 
 static void questions_end_with_success(void)
@@ -100,6 +103,7 @@ static void mistakes_end_with_2(void)
         "--tap ,a",
         "--tap a,",
         "--service=",
+        "--no-sandbox=1",
     };
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         struct parsed p = parse(lines[i]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // ebpfsvc: the verification service as a process: reads load requests from the socket that ebpfd gave it,
 // judges them, writes verdicts. It opens nothing and keeps nothing; before the first byte it gives up what it
-// does not need.
-#define _GNU_SOURCE // setresuid, setresgid
+// does not need and enters its sandbox (sandbox_linux.h).
+#define _GNU_SOURCE // close_range, setresuid, setresgid
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -13,14 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "hosts/sandbox_linux.h"
+#include "hosts/service_judge.h"
 #include "hosts/wire.h"
 #include "plat/plat.h"
-#include "service/service.h"
-#include "verifier/verifier.h"
 
-#define SERVICE_FD    3                 // where ebpfd puts the socket
-#define ADDRESS_SPACE ((rlim_t)3 << 30) // of the process: room for request, verdict and code besides
-#define NOBODY        65534
+#define SERVICE_FD 3 // where ebpfd puts the socket
+#define NOBODY     65534
 
 // Sanitizers map terabytes of shadow memory and look at the process when it ends.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -31,9 +30,15 @@
 #endif
 #endif
 
+// A limit that is lower already stays: only root could raise it.
 static ebpf_result_t limit(int resource, rlim_t value)
 {
-    struct rlimit l = {value, value};
+    struct rlimit l;
+    if (getrlimit(resource, &l) != 0) {
+        return EBPF_ACCESS_DENIED;
+    }
+    l.rlim_max = l.rlim_max < value ? l.rlim_max : value; // RLIM_INFINITY is the highest value
+    l.rlim_cur = l.rlim_max;
     return setrlimit(resource, &l) == 0 ? EBPF_SUCCESS : EBPF_ACCESS_DENIED;
 }
 
@@ -51,8 +56,10 @@ static ebpf_result_t drop_rights(void)
 {
     TRY(limit(RLIMIT_CORE, 0));
 #if !defined(SANITIZED)
+    close_range(SERVICE_FD + 1, ~0U,
+                0); // what ebpfd was started with; where the kernel has no such call, it stays
     TRY(limit(RLIMIT_NOFILE, SERVICE_FD + 1));
-    TRY(limit(RLIMIT_AS, ADDRESS_SPACE));
+    TRY(limit(RLIMIT_AS, SERVICE_WORKER_MEMORY));
     drop_root();
 #else
     UNUSED(drop_root);
@@ -63,16 +70,9 @@ static ebpf_result_t drop_rights(void)
 static ebpf_result_t answer(const struct wire *w, const struct wire_message *request)
 {
     struct arena arena;
-    struct service_verdict verdict;
-    struct proto_header header;
-    uint64_t start = plat_time_ns();
     size_t size = 0;
-    memcpy(&header, request->bytes, sizeof(header));
-    arena_init(&arena, plat_mem_source(), VERIFY_MEMORY_LIMIT);
-    service_verify(spec_builtin(), request->bytes, request->size, &arena, &verdict);
-    verdict.time_us = (plat_time_ns() - start) / 1000;
-    arena.limit = 0; // the verdict itself must still fit
-    void *reply = service_encode(&verdict, header.cookie, &arena, &size);
+    arena_init(&arena, plat_mem_source(), 0);
+    void *reply = service_judge(request->bytes, request->size, &arena, &size);
     ebpf_result_t result = reply != NULL ? wire_send(w, reply, size, -1) : EBPF_NO_MEMORY;
     arena_fini(&arena);
     return result;
@@ -91,15 +91,24 @@ static ebpf_result_t serve(void)
     }
 }
 
-static int run(void)
+static int run(bool confined)
 {
     ebpf_result_t result = drop_rights();
     if (result != EBPF_SUCCESS) {
         fprintf(stderr, "ebpfsvc: cannot give up rights: %s\n", strerror(errno));
         return EXIT_FAILURE;
     }
+    if (confined && sandbox_enter(SERVICE_FD) != EBPF_SUCCESS) {
+        return SANDBOX_EXIT_STATUS;
+    }
     result = serve();
     return result == EBPF_CANCELED ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+// In the sandbox there is no more to do than to end.
+static int check_sandbox(void)
+{
+    _exit(sandbox_enter(SERVICE_FD) == EBPF_SUCCESS ? EXIT_SUCCESS : SANDBOX_EXIT_STATUS);
 }
 
 static bool is_socket(int fd)
@@ -109,21 +118,36 @@ static bool is_socket(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
-int main(int argc, char **argv)
+static bool is_only(int argc, char **argv, const char *option)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("ebpfsvc %s\n", EBPF_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (argc > 1 || !is_socket(SERVICE_FD)) {
-        fprintf(stderr, "ebpfsvc verifies programs for ebpfd, which starts it.\nUsage: ebpfsvc --version\n");
-        return argc == 2 && strcmp(argv[1], "--help") == 0 ? EXIT_SUCCESS : 2;
-    }
+    return argc == 2 && strcmp(argv[1], option) == 0;
+}
+
+static int start(bool confined)
+{
     if (plat_init() != EBPF_SUCCESS) {
         fprintf(stderr, "ebpfsvc: cannot start\n");
         return EXIT_FAILURE;
     }
-    int status = run();
+    int status = run(confined);
     plat_fini();
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    bool unconfined = is_only(argc, argv, SANDBOX_OFF_OPTION);
+    if (is_only(argc, argv, "--version")) {
+        printf("ebpfsvc %s (sandbox: %s)\n", EBPF_VERSION, sandbox_name());
+        return EXIT_SUCCESS;
+    }
+    if (is_only(argc, argv, SANDBOX_CHECK_OPTION)) {
+        return check_sandbox();
+    }
+    if ((argc > 1 && !unconfined) || !is_socket(SERVICE_FD)) {
+        fprintf(stderr, "ebpfsvc verifies programs for ebpfd, which starts it.\n"
+                        "Usage: ebpfsvc --version | " SANDBOX_CHECK_OPTION "\n");
+        return is_only(argc, argv, "--help") ? EXIT_SUCCESS : 2;
+    }
+    return start(!unconfined);
 }

@@ -143,9 +143,11 @@ static ebpf_result_t answer(const struct wire *w, struct job *j)
     }
     release_objects(j);
     wire_message_close_fds(&j->message);
-    result = wire_send(w, j->call.reply, j->call.reply_size, j->new_fd);
-    if (j->new_fd >= 0) {
-        close(j->new_fd); // the client has its own now; if it is gone, the object goes with this
+    // An object or memory, never both: the operation says which.
+    int fd = j->new_fd >= 0 ? j->new_fd : j->call.memory_fd;
+    result = wire_send(w, j->call.reply, j->call.reply_size, fd);
+    if (fd >= 0) {
+        close(fd); // the client has its own now; if it is gone, the object goes with this
     }
     arena_fini(&arena);
     return result;
@@ -154,7 +156,7 @@ static ebpf_result_t answer(const struct wire *w, struct job *j)
 static ebpf_result_t serve_one(struct sessions *all, int fd)
 {
     struct wire w = {.fd = fd, .stop_fd = all->options.stop_fd, .message_ms = all->options.slow_ms};
-    struct job j = {.all = all, .fd = fd, .new_fd = -1};
+    struct job j = {.all = all, .fd = fd, .call = {.memory_fd = -1}, .new_fd = -1};
     TRY(wire_receive(&w, &j.message));
     ebpf_result_t result = answer(&w, &j);
     wire_message_fini(&j.message);
