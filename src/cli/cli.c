@@ -471,6 +471,15 @@ static int run_batch_line(struct cli *c, char *line, unsigned number, unsigned *
     return result;
 }
 
+// Size of the line without its end when the next one continues it, else the whole. Files of Windows end lines
+// with a carriage return too.
+static size_t line_continued(const char *line, size_t size)
+{
+    size_t end = size - (size > 0 && line[size - 1] == '\n');
+    end -= end > 0 && line[end - 1] == '\r';
+    return end > 0 && end < size && line[end - 1] == '\\' ? end - 1 : size;
+}
+
 // Reads a line and those that continue it: each but the last ends with a backslash. *more: there was one.
 static int read_line(struct cli *c, FILE *file, char line[MAX_LINE], unsigned *number, bool *more)
 {
@@ -482,11 +491,12 @@ static int read_line(struct cli *c, FILE *file, char line[MAX_LINE], unsigned *n
         if (used == MAX_LINE - 1 && line[used - 1] != '\n') {
             return cli_error(c, -1, "line %u is too long", *number);
         }
-        *more = used < 2 || strcmp(line + used - 2, "\\\n") != 0;
+        size_t kept = line_continued(line, used);
+        *more = kept == used;
         if (*more) {
             return 0;
         }
-        used -= 2;
+        used = kept;
     }
     if (ferror(file)) {
         return cli_error(c, -1, "reading batch file failed: %s", strerror(errno));
@@ -528,7 +538,7 @@ static int run_batch(struct cli *c, struct args *a)
     if (c->batch) {
         return cli_error(c, -1, "a batch cannot run a batch");
     }
-    file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    file = strcmp(path, "-") == 0 ? stdin : file_open_input(path, "rb");
     if (file == NULL) {
         return cli_error(c, -1, "Can't open file (%s): %s", path, strerror(errno));
     }
@@ -555,6 +565,17 @@ static int print_all(enum libbpf_print_level level, const char *format, va_list 
     return vfprintf(stderr, format, args);
 }
 
+// A full disk must not pass for a short list.
+static int end_output(int result)
+{
+    int err = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (err == 0) {
+        return result;
+    }
+    fprintf(stderr, "Error: can't write the output: %s\n", error_text(err));
+    return result != 0 ? result : -err;
+}
+
 int cli_main(int argc, char **argv)
 {
     struct cli c = {.name = "bpftool"};
@@ -578,6 +599,6 @@ int cli_main(int argc, char **argv)
     if (c.json_output) {
         fputc('\n', stdout);
     }
-    fflush(stdout);
-    return result;
+    result = end_output(result);
+    return result < 0 ? -error_number(-result) : result;
 }

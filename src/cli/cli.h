@@ -1,7 +1,50 @@
 // SPDX-License-Identifier: MIT
-// cli: the door of the command line: bpftool's grammar over the public headers, as one function.
+// cli: the door of the command lines over the public headers: bpftool as one function, and the commands of
+// netsh's context `ebpf`.
 #pragma once
 
-// Runs one command line and returns the exit status as bpftool has it: 0, or a negative errno (the shell sees
-// its low byte: 255 for wrong usage). `prog verify` returns 0, 1 or 2. Uses stdout and stderr.
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Runs one command line and returns the exit status as bpftool has it: 0, or a negative errno with Linux's
+// number (the shell sees its low byte: 255 for wrong usage). `prog verify` returns 0, 1 or 2. Uses stdout and
+// stderr.
 int cli_main(int argc, char **argv);
+
+// --- netsh (netsh*.c): portable, so that all of it is tested on every platform -------------------
+
+// What a command returns to netsh.exe. Values: Microsoft's documentation of netsh.h.
+enum netsh_status {
+    NETSH_DONE = 0,
+    NETSH_INVALID_SYNTAX = 15001, // netsh shows the usage
+    NETSH_TAG_ALREADY_PRESENT = 15008,
+    NETSH_INVALID_OPTION_TAG = 15009,
+    NETSH_MISSING_OPTION = 15011,
+    NETSH_OKAY = 15015,            // netsh says "Ok."
+    NETSH_SUPPRESS_OUTPUT = 15017, // failed, and the command has said why
+};
+
+struct netsh_row {
+    const char *group, *command;
+    unsigned number;
+    const char *brief, *usage; // "%1!s!" stands for the command
+};
+extern const struct netsh_row netsh_rows[];
+extern const size_t netsh_row_count;
+
+struct netsh_host {
+    void *user;
+    void (*print)(void *user, const char *text); // UTF-8, lines end with '\n'
+    // File name of a process; false when it is gone, or not to be seen.
+    bool (*process_name)(void *user, uint32_t pid, char *name, size_t size);
+    const char *pin_root; // where relative pins start; what lies there is shown as BPF:\...
+};
+
+// One run of netsh: holds what its commands have loaded without pinning it.
+struct netsh;
+struct netsh *netsh_open(const struct netsh_host *host); // NULL: no memory
+void netsh_close(struct netsh *n);
+// Runs the command of a row. `arguments` are what follows it: "tag=value", or values in the order of the
+// tags.
+enum netsh_status netsh_run(struct netsh *n, const struct netsh_row *row, int count, char *const *arguments);

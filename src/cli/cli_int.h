@@ -39,6 +39,14 @@ int cli_error(struct cli *c, int status, const char *format, ...) CLI_PRINTF(3, 
 void cli_put(const char *before, const char *text, const char *after);
 // Result of a command that has nothing to show: null in JSON.
 void cli_done(struct cli *c);
+// error.c: what the C library says of an errno value that the library has set, in the words of Linux: outputs
+// and statuses of this tool are the same on every platform.
+const char *error_text(int err);
+// The same for its number: of a positive errno of this platform, that of Linux.
+int error_number(int err);
+// file.c: fopen for reading. A directory is refused with EISDIR, a name that cannot exist with ENOENT, on
+// every platform.
+FILE *file_open_input(const char *path, const char *mode);
 // "02 00 ..." with 16 bytes a line and a gap after 8.
 void cli_print_hex(const void *bytes, size_t size, const char *separator);
 
@@ -140,6 +148,8 @@ struct printer {
 int ref_show(struct cli *c, struct args *a, ebpf_object_kind_t kind, const struct printer *printer);
 // `pin REF PATH`.
 int ref_pin(struct cli *c, struct args *a, ebpf_object_kind_t kind);
+// `unpin PATH`: pins are no files that could be deleted.
+int ref_unpin(struct cli *c, struct args *a, ebpf_object_kind_t kind);
 // Paths that an object is pinned at: "\n\tpinned PATH" each, or a member "pinned".
 void ref_show_pins(struct cli *c, const struct ebpf_object_info *info);
 // Index of the interface `name` for XDP.

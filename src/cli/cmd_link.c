@@ -50,6 +50,11 @@ static int pin(struct cli *c, struct args *a)
     return ref_pin(c, a, EBPF_OBJECT_KIND_LINK);
 }
 
+static int unpin(struct cli *c, struct args *a)
+{
+    return ref_unpin(c, a, EBPF_OBJECT_KIND_LINK);
+}
+
 static int detach(struct cli *c, struct args *a)
 {
     int fd = -1, status = args_require(c, a, "detach", 2);
@@ -61,7 +66,7 @@ static int detach(struct cli *c, struct args *a)
     }
     status = args_require_end(c, a);
     if (status == 0 && bpf_link_detach(fd) != 0) {
-        status = cli_error(c, 1, "failed link detach: %s", strerror(errno));
+        status = cli_error(c, 1, "failed link detach: %s", error_text(errno));
     }
     ebpf_close_fd(fd);
     if (status == 0) {
@@ -73,10 +78,8 @@ static int detach(struct cli *c, struct args *a)
 // --- the table -----------------------------------------------------------------------------------
 
 static const struct command commands[] = {
-    {"show", show, "[LINK]", NULL},
-    {"list", show, NULL, NULL},
-    {"pin", pin, "LINK FILE", NULL},
-    {"detach", detach, "LINK", NULL},
+    {"show", show, "[LINK]", NULL}, {"list", show, NULL, NULL},       {"pin", pin, "LINK FILE", NULL},
+    {"unpin", unpin, "FILE", NULL}, {"detach", detach, "LINK", NULL},
 };
 
 static const char *const notes[] = {

@@ -92,10 +92,10 @@ static int create_pinned(struct cli *c, const char *path, const struct create *c
     }
     fd = bpf_map_create(type, create->name, create->key_size, create->value_size, create->max_entries, &opts);
     if (fd < 0) {
-        return cli_error(c, -1, "map create failed: %s", strerror(errno));
+        return cli_error(c, -1, "map create failed: %s", error_text(errno));
     }
     if (bpf_obj_pin(fd, path) != 0) {
-        status = cli_error(c, -errno, "can't pin the object (%s): %s", path, strerror(errno));
+        status = cli_error(c, -errno, "can't pin the object (%s): %s", path, error_text(errno));
     }
     ebpf_close_fd(fd);
     return status;
@@ -127,6 +127,11 @@ static int pin(struct cli *c, struct args *a)
     return ref_pin(c, a, EBPF_OBJECT_KIND_MAP);
 }
 
+static int unpin(struct cli *c, struct args *a)
+{
+    return ref_unpin(c, a, EBPF_OBJECT_KIND_MAP);
+}
+
 static int freeze(struct cli *c, struct args *a)
 {
     int fd = -1, status = args_require(c, a, "freeze", 2);
@@ -138,7 +143,7 @@ static int freeze(struct cli *c, struct args *a)
     }
     status = args_require_end(c, a);
     if (status == 0 && bpf_map_freeze(fd) != 0) {
-        status = cli_error(c, -errno, "failed to freeze map: %s", strerror(errno));
+        status = cli_error(c, -errno, "failed to freeze map: %s", error_text(errno));
     }
     ebpf_close_fd(fd);
     if (status == 0) {
@@ -159,6 +164,7 @@ static const struct command commands[] = {
     {"getnext", cmd_map_getnext, "MAP [key DATA]", NULL},
     {"delete", cmd_map_delete, "MAP", &cmd_map_key_keywords},
     {"pin", pin, "MAP FILE", NULL},
+    {"unpin", unpin, "FILE", NULL},
     {"freeze", freeze, "MAP", NULL},
 };
 

@@ -242,25 +242,94 @@ static int with_element(struct cli *c, struct args *a, const struct keywords *ke
     return status;
 }
 
-static int dump_elements(struct cli *c, struct element *e, unsigned *count)
+#define BATCH_BYTES (1u << 20)
+
+// Elements that one call fetches.
+struct batch {
+    uint32_t room;
+    unsigned char *keys, *values, *position;
+};
+
+static void close_batch(struct batch *b)
 {
-    unsigned char *next = malloc((size_t)e->info.key_size + 1);
-    int status, key_status;
-    if (next == NULL) {
+    free(b->keys);
+    free(b->values);
+    free(b->position);
+}
+
+static int open_batch(struct cli *c, const struct element *e, uint32_t room, struct batch *b)
+{
+    uint32_t key = e->info.key_size, value = e->info.user_value_size;
+    *b = (struct batch){.room = room,
+                        .keys = calloc(room, (size_t)key + 1),
+                        .values = calloc(room, (size_t)value + 1),
+                        .position = calloc(1, (size_t)key + sizeof(uint32_t))};
+    if (b->keys == NULL || b->values == NULL || b->position == NULL) {
+        close_batch(b);
         return cli_error(c, -ENOMEM, "out of memory");
     }
-    key_status = bpf_map_get_next_key(e->fd, NULL, next);
-    while (key_status == 0) {
-        memcpy(e->key, next, e->info.key_size);
-        if (bpf_map_lookup_elem(e->fd, e->key, e->value) == 0) { // else gone since
-            show(c, e);
-            (*count)++;
-        }
-        key_status = bpf_map_get_next_key(e->fd, e->key, next);
+    return 0;
+}
+
+static uint32_t first_room(const struct ebpf_object_info *info)
+{
+    uint32_t fit = BATCH_BYTES / (info->key_size + info->user_value_size + 1);
+    fit = fit < info->max_entries ? fit : info->max_entries;
+    return fit != 0 ? fit : 1;
+}
+
+static void show_batch(struct cli *c, struct element *e, const struct batch *b, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(e->key, b->keys + (size_t)i * e->info.key_size, e->info.key_size);
+        memcpy(e->value, b->values + (size_t)i * e->info.user_value_size, e->info.user_value_size);
+        show(c, e);
     }
-    status =
-        key_status == -ENOENT ? 0 : cli_error(c, key_status, "can't get next key: %s", strerror(-key_status));
-    free(next);
+}
+
+// What is between two positions of a hash map and does not fit needs more room; nothing was lost then.
+static int grow_batch(struct cli *c, const struct element *e, struct batch *b)
+{
+    struct batch larger;
+    int status = b->room <= UINT32_MAX / 2 ? open_batch(c, e, b->room * 2, &larger)
+                                           : cli_error(c, -ENOMEM, "out of memory");
+    if (status == 0) {
+        memcpy(larger.position, b->position, (size_t)e->info.key_size + sizeof(uint32_t));
+        close_batch(b);
+        *b = larger;
+    }
+    return status;
+}
+
+static int dump_batches(struct cli *c, struct element *e, struct batch *b, unsigned *count)
+{
+    bool started = false;
+    int status = 0;
+    while (status == 0) {
+        uint32_t n = b->room;
+        status = bpf_map_lookup_batch(e->fd, started ? b->position : NULL, b->position, b->keys, b->values,
+                                      &n, NULL);
+        if (status == -ENOSPC) {
+            status = grow_batch(c, e, b);
+        } else if (status == 0 || status == -ENOENT) {
+            show_batch(c, e, b, n);
+            *count += n;
+            started = true;
+        } else {
+            cli_error(c, status, "can't read elements: %s", error_text(-status));
+        }
+    }
+    return status == -ENOENT ? 0 : status;
+}
+
+static int dump_elements(struct cli *c, struct element *e, unsigned *count)
+{
+    struct batch b;
+    int status = open_batch(c, e, first_room(&e->info), &b);
+    if (status == 0) {
+        status = dump_batches(c, e, &b, count);
+        close_batch(&b);
+    }
     return status;
 }
 
@@ -321,7 +390,7 @@ static int look_up(struct cli *c, struct element *e)
     } else if (status == -ENOENT) {
         show_not_found(c, e);
     } else {
-        cli_error(c, status, "lookup failed: %s", strerror(-status));
+        cli_error(c, status, "lookup failed: %s", error_text(-status));
     }
     return status;
 }
@@ -336,7 +405,7 @@ static int update(struct cli *c, struct element *e)
 {
     int status = bpf_map_update_elem(e->fd, e->key, e->value, e->flags);
     if (status != 0) {
-        return cli_error(c, status, "update failed: %s", strerror(-status));
+        return cli_error(c, status, "update failed: %s", error_text(-status));
     }
     cli_done(c);
     return 0;
@@ -352,7 +421,7 @@ static int delete_element(struct cli *c, struct element *e)
 {
     int status = bpf_map_delete_elem(e->fd, e->key);
     if (status != 0) {
-        return cli_error(c, status, "delete failed: %s", strerror(-status));
+        return cli_error(c, status, "delete failed: %s", error_text(-status));
     }
     cli_done(c);
     return 0;
@@ -398,7 +467,7 @@ static int get_next(struct cli *c, struct element *e)
     if (status == 0) {
         show_next(c, e, next);
     } else {
-        cli_error(c, status, "can't get next key: %s", strerror(-status));
+        cli_error(c, status, "can't get next key: %s", error_text(-status));
     }
     free(next);
     return status;

@@ -148,7 +148,7 @@ static int attach(struct cli *c, struct args *a)
     }
     status = take_device(c, a, &ifindex) == 0 ? take_overwrite(c, a, &flags) : -EINVAL;
     if (status == 0 && bpf_xdp_attach((int)ifindex, fd, flags, NULL) != 0) {
-        status = cli_error(c, -errno, "interface xdp attach failed: %s", strerror(errno));
+        status = cli_error(c, -errno, "interface xdp attach failed: %s", error_text(errno));
     }
     ebpf_close_fd(fd);
     if (status == 0) {
@@ -166,7 +166,7 @@ static int detach(struct cli *c, struct args *a)
     }
     status = take_device(c, a, &ifindex) == 0 ? args_require_end(c, a) : -EINVAL;
     if (status == 0 && bpf_xdp_detach((int)ifindex, flags, NULL) != 0) {
-        status = cli_error(c, -errno, "interface xdp detach failed: %s", strerror(errno));
+        status = cli_error(c, -errno, "interface xdp detach failed: %s", error_text(errno));
     }
     if (status == 0) {
         cli_done(c);

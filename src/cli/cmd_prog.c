@@ -85,12 +85,18 @@ static int pin(struct cli *c, struct args *a)
     return ref_pin(c, a, EBPF_OBJECT_KIND_PROGRAM);
 }
 
+static int unpin(struct cli *c, struct args *a)
+{
+    return ref_unpin(c, a, EBPF_OBJECT_KIND_PROGRAM);
+}
+
 // --- the table -----------------------------------------------------------------------------------
 
 static const struct command commands[] = {
     {"show", show, "[PROG]", NULL},
     {"list", show, NULL, NULL},
     {"pin", pin, "PROG FILE", NULL},
+    {"unpin", unpin, "FILE", NULL},
     {"load", cmd_prog_load, "OBJ PATH", &cmd_prog_load_keywords},
     {"loadall", cmd_prog_load_all, NULL, NULL},
     {"run", cmd_prog_run, "PROG", &cmd_prog_run_keywords},

@@ -71,7 +71,7 @@ static int set_types(struct cli *c, struct bpf_object *obj, const char *name)
         if (bpf_program__set_type(prog, ebpf_get_bpf_program_type(&type_guid)) != 0 ||
             bpf_program__set_expected_attach_type(prog, ebpf_get_bpf_attach_type(&attach_guid)) != 0) {
             return cli_error(c, -1, "can't set the type of program %s: %s", bpf_program__name(prog),
-                             strerror(errno));
+                             error_text(errno));
         }
     }
     return 0;
@@ -105,7 +105,7 @@ static int replace_maps(struct cli *c, struct bpf_object *obj, const struct load
             return cli_error(c, -1, "the object has no map '%s'", r->name);
         }
         if (bpf_map__reuse_fd(map, r->fd) != 0) {
-            return cli_error(c, -1, "failed to set up map reuse: %s", strerror(errno));
+            return cli_error(c, -1, "failed to set up map reuse: %s", error_text(errno));
         }
     }
     return 0;
@@ -118,7 +118,7 @@ static int pin_programs(struct cli *c, struct bpf_object *obj, const char *path,
     if (all) {
         return bpf_object__pin_programs(obj, path) == 0
                    ? 0
-                   : cli_error(c, -1, "failed to pin all programs: %s", strerror(errno));
+                   : cli_error(c, -1, "failed to pin all programs: %s", error_text(errno));
     }
     while (prog != NULL && bpf_program__fd(prog) < 0) {
         prog = bpf_object__next_program(obj, prog);
@@ -128,7 +128,7 @@ static int pin_programs(struct cli *c, struct bpf_object *obj, const char *path,
     }
     return bpf_program__pin(prog, path) == 0 ? 0
                                              : cli_error(c, -1, "failed to pin program %s at %s: %s",
-                                                         bpf_program__name(prog), path, strerror(errno));
+                                                         bpf_program__name(prog), path, error_text(errno));
 }
 
 static void unpin_programs(struct bpf_object *obj, const char *path, bool all)
@@ -155,7 +155,7 @@ static int load_object(struct cli *c, struct bpf_object *obj, const char *path, 
     }
     status = pin_programs(c, obj, path, all);
     if (status == 0 && load->pin_maps != NULL && bpf_object__pin_maps(obj, load->pin_maps) != 0) {
-        status = cli_error(c, -1, "failed to pin all maps: %s", strerror(errno));
+        status = cli_error(c, -1, "failed to pin all maps: %s", error_text(errno));
         unpin_programs(obj, path, all);
     }
     if (status != 0) {

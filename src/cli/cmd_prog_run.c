@@ -57,7 +57,7 @@ static int read_input(struct cli *c, const char *name, struct buffer *out)
     if (strcmp(name, "-") == 0) {
         return read_stream(c, stdin, name, out);
     }
-    file = fopen(name, "rb");
+    file = file_open_input(name, "rb");
     if (file == NULL) {
         return cli_error(c, -1, "failed to open %s: %s", name, strerror(errno));
     }
@@ -188,7 +188,7 @@ static int run_program(struct cli *c, int fd, const struct run *run, struct buff
                 .ctx_size_in = b->ctx_in.size, .ctx_out = b->ctx_out.bytes, .ctx_size_out = b->ctx_out.size,
                 .repeat = run->repeat != 0 ? (int)run->repeat : 1);
     if (bpf_prog_test_run_opts(fd, &opts) != 0) {
-        return cli_error(c, -errno, "failed to run program: %s", strerror(errno));
+        return cli_error(c, -errno, "failed to run program: %s", error_text(errno));
     }
     b->data_out.size = opts.data_size_out;
     b->ctx_out.size = opts.ctx_size_out;

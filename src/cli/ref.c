@@ -82,7 +82,7 @@ static int by_id(struct cli *c, ebpf_object_kind_t kind, const char *text, struc
         char sentence[64];
         int err = ebpf_result_errno(result);
         snprintf(sentence, sizeof(sentence), what[kind], id);
-        return cli_error(c, kind == EBPF_OBJECT_KIND_LINK ? -err : -1, "%s: %s", sentence, strerror(err));
+        return cli_error(c, kind == EBPF_OBJECT_KIND_LINK ? -err : -1, "%s: %s", sentence, error_text(err));
     }
     return fds_add(c, out, fd);
 }
@@ -92,7 +92,7 @@ static int by_path(struct cli *c, ebpf_object_kind_t kind, const char *path, str
     struct ebpf_object_info info;
     int status, fd = bpf_obj_get(path);
     if (fd < 0) {
-        return cli_error(c, -1, "bpf obj get (%s): %s", path, strerror(errno));
+        return cli_error(c, -1, "bpf obj get (%s): %s", path, error_text(errno));
     }
     status = ref_info(c, fd, &info);
     if (status == 0 && info.kind != kind) {
@@ -308,9 +308,41 @@ int ref_pin(struct cli *c, struct args *a, ebpf_object_kind_t kind)
     path = args_take(a);
     status = path == NULL ? cli_error(c, -1, "'pin' needs FILE") : args_require_end(c, a);
     if (status == 0 && bpf_obj_pin(fd, path) != 0) {
-        status = cli_error(c, -errno, "can't pin the object (%s): %s", path, strerror(errno));
+        status = cli_error(c, -errno, "can't pin the object (%s): %s", path, error_text(errno));
     }
     ebpf_close_fd(fd);
+    if (status == 0) {
+        cli_done(c);
+    }
+    return status;
+}
+
+static int unpin_path(struct cli *c, ebpf_object_kind_t kind, const char *path)
+{
+    struct fds fds = {0};
+    int status = by_path(c, kind, path, &fds);
+    fds_close(&fds);
+    if (status != 0) {
+        return status;
+    }
+    ebpf_result_t result = ebpf_object_unpin(path);
+    return result == EBPF_SUCCESS ? 0
+                                  : cli_error(c, -ebpf_result_errno(result), "can't unpin (%s): %s", path,
+                                              error_text(ebpf_result_errno(result)));
+}
+
+int ref_unpin(struct cli *c, struct args *a, ebpf_object_kind_t kind)
+{
+    const char *path;
+    int status = args_require(c, a, "unpin", 1);
+    if (status != 0) {
+        return status;
+    }
+    path = args_take(a);
+    status = args_require_end(c, a);
+    if (status == 0) {
+        status = unpin_path(c, kind, path);
+    }
     if (status == 0) {
         cli_done(c);
     }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// file: files that a user names, with the same errors on every platform.
+#include <sys/stat.h>
+
+#include "cli/cli_int.h"
+
+FILE *file_open_input(const char *path, const char *mode)
+{
+    struct stat info;
+    FILE *file;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        errno = EISDIR; // some systems open directories, some say that they may not be opened
+        return NULL;
+    }
+    file = fopen(path, mode);
+    if (file == NULL && errno == EINVAL) {
+        errno = ENOENT; // Windows, of a name with characters that no file can have
+    }
+    return file;
+}
