@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Clients that do what clients should not. After each, the daemon answers others, and has lost and leaked
-// nothing.
+// Clients that do with a socket what clients should not. After each, the daemon answers others, and has lost
+// and leaked nothing. What any client can do is in hostile_e2e_test.c.
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -280,20 +280,6 @@ WITH_DAEMON(too_many_descriptors)
     close(map);
 }
 
-WITH_DAEMON(objects_without_end)
-{
-    int fds[300], count = 0;
-    UNUSED(d);
-    while (count < 300 && e2e_create_map(t, &fds[count]) == EBPF_SUCCESS) {
-        count++;
-    }
-    CHECK_EQ(count, 300);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 300);
-    while (count > 0) {
-        close(fds[--count]);
-    }
-}
-
 static void fill_descriptors(struct e2e_daemon *d, struct transport *t)
 {
     enum { LIMIT = 40 };
@@ -335,64 +321,6 @@ static void running_out_of_descriptors(void)
 }
 
 // --- too many, and not permitted -----------------------------------------------------------------
-
-// --- many at once --------------------------------------------------------------------------------
-
-// What one process may be told when others use the same names.
-static bool is_fair(ebpf_result_t result)
-{
-    return result == EBPF_SUCCESS || result == EBPF_OBJECT_ALREADY_EXISTS ||
-           result == EBPF_OBJECT_NOT_FOUND || result == EBPF_NOT_PINNED || result == EBPF_NO_MORE_KEYS;
-}
-
-// Makes, pins, takes, unpins and closes under three names; returns how often the daemon was unfair.
-static int quarrel(struct transport *t, unsigned seed)
-{
-    static const char *const names[] = {"a", "b", "c"};
-    int unfair = 0;
-    for (unsigned i = 0; i < 300; i++) {
-        seed = seed * 1103515245u + 12345u;
-        const char *name = names[(seed >> 16) % ARRAY_SIZE(names)];
-        struct e2e_reply got = {.fd = -1};
-        int fd = -1;
-        ebpf_result_t made = i % 10 == 0 ? e2e_load(t, true, &fd, NULL) : e2e_create_map(t, &fd);
-        unfair += made != EBPF_SUCCESS;
-        unfair += !is_fair(e2e_path(t, PROTO_OBJECT_PIN, name, fd, NULL));
-        unfair += !is_fair(e2e_path(t, PROTO_OBJECT_GET, name, -1, &got));
-        if (i % 3 != 0) {
-            unfair += !is_fair(e2e_path(t, PROTO_OBJECT_UNPIN, name, -1, NULL));
-        }
-        if (fd >= 0) {
-            close(fd);
-        }
-        if (got.fd >= 0) {
-            close(got.fd);
-        }
-    }
-    return unfair;
-}
-
-WITH_DAEMON(processes_quarrel_over_names)
-{
-    static const char *const names[] = {"a", "b", "c"};
-    pid_t children[4];
-    UNUSED(d);
-    fflush(NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            _exit(quarrel(t, (unsigned)i + 1) == 0 ? 0 : 1);
-        }
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
-        int status = -1;
-        CHECK_EQ(waitpid(children[i], &status, 0), children[i]);
-        CHECK_EQ(status, 0);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        CHECK(is_fair(e2e_path(t, PROTO_OBJECT_UNPIN, names[i], -1, NULL)));
-    }
-}
 
 WITH_DAEMON(too_many_clients)
 {
@@ -469,9 +397,7 @@ TEST_SUITE(daemon_hostile)
     RUN(random_bodies);
     RUN(descriptors_of_strangers);
     RUN(too_many_descriptors);
-    RUN(objects_without_end);
     RUN(running_out_of_descriptors);
-    RUN(processes_quarrel_over_names);
     RUN(too_many_clients);
     RUN(other_users_are_refused);
 }

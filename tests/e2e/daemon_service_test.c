@@ -158,6 +158,36 @@ static void a_daemon_ends_during_a_load(void)
     e2e_remove(&d);
 }
 
+// Nobody waits for the verdict any more: the load goes when the worker is given up, and with it what it held.
+static void a_client_dies_during_its_load(void)
+{
+    struct e2e_daemon d = {0};
+    struct e2e_setup setup = {.service = FAKE_SERVICE_PATH, .mode = "announce", .timeout_s = 1};
+    struct transport *t = NULL;
+    int fd = -1;
+    REQUIRE(e2e_start(&d, &setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    CHECK_OK(e2e_version(t));
+    unsigned fds = e2e_fd_count(&d);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(load_and_be_told(t));
+    }
+    CHECK(e2e_wait_mode(&d, "hanging"));
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    CHECK(e2e_set_mode(&d, "honest"));
+    CHECK(e2e_wait_fd_count(&d, fds - 1));  // the connection has gone, and the worker that was given up
+    CHECK_OK(e2e_load(t, true, &fd, NULL)); // by another one
+    close(fd);
+    CHECK(e2e_wait_fd_count(&d, fds));
+    CHECK_EQ(e2e_object_count(t, PROTO_KIND_PROGRAM), 0);
+    t->ops->close(t);
+    CHECK_EQ(e2e_stop(&d), 0);
+    e2e_remove(&d);
+}
+
 static void a_missing_service_is_said_at_the_start(void)
 {
     struct e2e_daemon d = {0};
@@ -167,8 +197,78 @@ static void a_missing_service_is_said_at_the_start(void)
     e2e_remove(&d);
 }
 
+// --- several workers, each in its sandbox --------------------------------------------------------
+
+// While one program is judged for ever, another is loaded.
+static void a_hang_holds_nobody_up(void)
+{
+    struct e2e_daemon d = {0};
+    struct e2e_setup setup = {.service = FAKE_SERVICE_PATH, .mode = "announce"};
+    struct transport *t = NULL;
+    int fd = -1;
+    REQUIRE(e2e_start(&d, &setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(load_and_be_told(t));
+    }
+    CHECK(e2e_wait_mode(&d, "hanging"));
+    CHECK(e2e_set_mode(&d, "honest"));
+    CHECK_OK(e2e_load(t, true, &fd, NULL));
+    close(fd);
+    CHECK_EQ(waitpid(child, NULL, WNOHANG), 0); // still
+    CHECK_EQ(e2e_stop(&d), 0);
+    CHECK_EQ(waitpid(child, NULL, 0), child);
+    t->ops->close(t);
+    e2e_remove(&d);
+}
+
+static void check_sandbox(bool no_sandbox, int seccomp)
+{
+    struct e2e_daemon d = {0};
+    struct e2e_setup setup = {.no_sandbox = no_sandbox};
+    struct transport *t = NULL;
+    int fd = -1;
+    REQUIRE(e2e_start(&d, &setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    CHECK_OK(e2e_load(t, true, &fd, NULL)); // then it has entered
+    CHECK_EQ(e2e_status(e2e_service_pid(&d), "Seccomp"), seccomp);
+    CHECK_EQ(e2e_status(e2e_service_pid(&d), "NoNewPrivs"), 1);
+    close(fd);
+    t->ops->close(t);
+    CHECK_EQ(e2e_stop(&d), 0);
+    e2e_remove(&d);
+}
+
+// 2 is a filter, 0 nothing; see proc(5). What the filter does is tested beside it.
+static void workers_have_a_sandbox(void)
+{
+    check_sandbox(false, EXPECTED_SECCOMP);
+    check_sandbox(true, 0);
+}
+
+static void without_a_sandbox_nothing_starts(void)
+{
+    struct e2e_daemon d = {0};
+    struct e2e_setup setup = {.service = FAKE_SERVICE_PATH, .mode = "unconfinable", .quiet = true};
+    struct transport *t = NULL;
+    CHECK(!e2e_start(&d, &setup));
+    CHECK(!e2e_exists(d.socket));
+    setup.no_sandbox = true; // unless one says so
+    REQUIRE(e2e_start(&d, &setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    CHECK_OK(e2e_version(t));
+    t->ops->close(t);
+    CHECK_EQ(e2e_stop(&d), 0);
+    e2e_remove(&d);
+}
+
 TEST_SUITE(daemon_service)
 {
+    RUN(a_hang_holds_nobody_up);
+    RUN(workers_have_a_sandbox);
+    RUN(without_a_sandbox_nothing_starts);
     RUN(a_crash_fails_one_load);
     RUN(an_exit_fails_one_load);
     RUN(a_hang_ends_at_the_limit);
@@ -177,5 +277,6 @@ TEST_SUITE(daemon_service)
     RUN(killed_between_loads_nobody_notices);
     RUN(killed_during_a_load);
     RUN(a_daemon_ends_during_a_load);
+    RUN(a_client_dies_during_its_load);
     RUN(a_missing_service_is_said_at_the_start);
 }

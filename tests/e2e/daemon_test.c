@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The real daemon and real clients: lifetimes across processes.
-#include <fcntl.h>
-#include <pthread.h>
+// The real daemon: its own life, and its clients' connections. What its objects do is in objects_e2e_test.c,
+// where other execution contexts do the same.
 #include <signal.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,191 +44,6 @@ WITH_DAEMON(answers)
     CHECK(d->pid > 0);
     CHECK_OK(e2e_version(t));
     CHECK(e2e_service_pid(d) > 0);
-}
-
-WITH_DAEMON(loads_what_verifies)
-{
-    int fd = -1;
-    char text[512];
-    UNUSED(d);
-    REQUIRE_OK(e2e_load(t, true, &fd, text));
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_PROGRAM), 1);
-    close(fd);
-    CHECK_EQ(e2e_load(t, false, &fd, text), EBPF_VERIFICATION_FAILED);
-    CHECK(text[0] != 0);
-}
-
-WITH_DAEMON(two_clients_see_the_same)
-{
-    struct transport *other = NULL;
-    struct e2e_reply got;
-    int fd = -1;
-    REQUIRE_OK(transport_open_unix(d->socket, &other));
-    REQUIRE_OK(e2e_create_map(t, &fd));
-    REQUIRE_OK(e2e_path(t, PROTO_OBJECT_PIN, "m", fd, NULL));
-    REQUIRE_OK(e2e_path(other, PROTO_OBJECT_GET, "/sys/fs/bpf/m", -1, &got));
-    uint32_t key = 0;
-    uint64_t value = 4711;
-    uint8_t tail[12];
-    struct proto_map_update_request set = {.key_size = 4};
-    struct proto_map_lookup_request find = {0};
-    struct e2e_reply reply;
-    memcpy(tail, &key, 4);
-    memcpy(tail + 4, &value, 8);
-    CHECK_OK(e2e_call(t, PROTO_MAP_UPDATE, &set, tail, sizeof(tail), &fd, 1, NULL));
-    CHECK_OK(e2e_call(other, PROTO_MAP_LOOKUP, &find, &key, 4, &got.fd, 1, &reply));
-    CHECK(memcmp(reply.text, &value, 8) == 0);
-    CHECK_OK(e2e_path(other, PROTO_OBJECT_UNPIN, "m", -1, NULL));
-    close(fd);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 1); // the other client has it
-    close(got.fd);
-    other->ops->close(other);
-}
-
-WITH_DAEMON(objects_live_as_long_as_a_descriptor)
-{
-    int fd = -1, copy = -1;
-    UNUSED(d);
-    REQUIRE_OK(e2e_create_map(t, &fd));
-    REQUIRE_OK(t->ops->dup_fd(t, fd, &copy));
-    close(fd);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 1);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        pause(); // holds a copy until it is killed
-        _exit(0);
-    }
-    close(copy);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 1);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 0);
-}
-
-WITH_DAEMON(objects_go_from_process_to_process)
-{
-    int pair[2], fd = -1;
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) { // makes a map and sends it away
-        struct transport *own = NULL;
-        int made = -1;
-        bool sent = transport_open_unix(d->socket, &own) == EBPF_SUCCESS &&
-                    e2e_create_map(own, &made) == EBPF_SUCCESS && e2e_send(pair[1], "x", 1, made, 1);
-        _exit(sent ? 0 : 1);
-    }
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    char byte;
-    struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    CHECK_EQ(recvmsg(pair[0], &message, MSG_CMSG_CLOEXEC), 1);
-    int status = -1;
-    waitpid(child, &status, 0);
-    CHECK_EQ(status, 0);
-    REQUIRE(CMSG_FIRSTHDR(&message) != NULL);
-    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-    struct proto_empty fixed = {0};
-    CHECK_OK(e2e_call(t, PROTO_OBJECT_INFO, &fixed, NULL, 0, &fd, 1, NULL));
-    close(fd);
-    close(pair[0]);
-    close(pair[1]);
-}
-
-// A child that loads, pins and holds, and says when it is done.
-static void load_and_wait(const struct e2e_daemon *d, int ready)
-{
-    struct transport *t = NULL;
-    int prog = -1, pinned = -1, map = -1;
-    bool done = transport_open_unix(d->socket, &t) == EBPF_SUCCESS &&
-                e2e_load(t, true, &prog, NULL) == EBPF_SUCCESS &&
-                e2e_load(t, true, &pinned, NULL) == EBPF_SUCCESS && e2e_create_map(t, &map) == EBPF_SUCCESS &&
-                e2e_path(t, PROTO_OBJECT_PIN, "kept", pinned, NULL) == EBPF_SUCCESS;
-    if (write(ready, done ? "+" : "-", 1) == 1) {
-        pause();
-    }
-    _exit(0);
-}
-
-WITH_DAEMON(kill_9_of_a_loader_keeps_only_pins)
-{
-    int ready[2];
-    char said = 0;
-    REQUIRE(pipe(ready) == 0);
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        load_and_wait(d, ready[1]);
-    }
-    close(ready[1]);
-    CHECK(read(ready[0], &said, 1) == 1 && said == '+');
-    close(ready[0]);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_PROGRAM), 2);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 1);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_PROGRAM), 1);
-    CHECK_EQ(e2e_object_count(t, PROTO_KIND_MAP), 0);
-    struct e2e_reply got;
-    REQUIRE_OK(e2e_path(t, PROTO_OBJECT_GET, "kept", -1, &got));
-    struct proto_prog_test_run_request run = {.data_in_size = 4};
-    struct e2e_reply ran;
-    CHECK_OK(e2e_call(t, PROTO_PROG_TEST_RUN, &run, "data", 4, &got.fd, 1, &ran));
-    CHECK_EQ(ran.fixed[0], 1); // r0
-    close(got.fd);
-    CHECK_OK(e2e_path(t, PROTO_OBJECT_UNPIN, "kept", -1, NULL));
-}
-
-struct worker {
-    const char *socket;
-    struct transport *shared;
-    unsigned failures;
-};
-
-static void *work(void *user)
-{
-    struct worker *w = user;
-    for (int i = 0; i < 50; i++) {
-        int map = -1, prog = -1;
-        w->failures += e2e_create_map(w->shared, &map) != EBPF_SUCCESS;
-        w->failures += i % 10 == 0 && e2e_load(w->shared, true, &prog, NULL) != EBPF_SUCCESS;
-        w->failures += e2e_version(w->shared) != EBPF_SUCCESS;
-        close(map);
-        if (prog >= 0) {
-            close(prog);
-        }
-    }
-    return NULL;
-}
-
-WITH_DAEMON(many_threads_at_once)
-{
-    enum { THREADS = 8 };
-    pthread_t threads[THREADS];
-    struct worker workers[THREADS];
-    struct transport *own = NULL;
-    REQUIRE_OK(transport_open_unix(d->socket, &own));
-    for (int i = 0; i < THREADS; i++) { // half of them share a transport
-        workers[i] = (struct worker){d->socket, i % 2 == 0 ? t : own, 0};
-        REQUIRE(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i], NULL);
-        CHECK_EQ(workers[i].failures, 0);
-    }
-    own->ops->close(own);
-    struct transport *fresh = NULL; // idle connections of `t` count as descriptors: leave one, as before
-    REQUIRE_OK(transport_open_unix(d->socket, &fresh));
-    CHECK_EQ(e2e_object_count(fresh, PROTO_KIND_MAP), 0);
-    fresh->ops->close(fresh);
-    CHECK_EQ(e2e_stop(d), 0);
 }
 
 WITH_DAEMON(a_forked_client_gets_answers_of_its_own)
@@ -349,12 +162,6 @@ static void what_is_no_socket_stays(void)
 TEST_SUITE(daemon)
 {
     RUN(answers);
-    RUN(loads_what_verifies);
-    RUN(two_clients_see_the_same);
-    RUN(objects_live_as_long_as_a_descriptor);
-    RUN(objects_go_from_process_to_process);
-    RUN(kill_9_of_a_loader_keeps_only_pins);
-    RUN(many_threads_at_once);
     RUN(a_forked_client_gets_answers_of_its_own);
     RUN(a_second_daemon_is_refused);
     RUN(stale_sockets_are_replaced);

@@ -2,7 +2,6 @@
 // e2e: starts and observes daemons; speaks as a client.
 #define _GNU_SOURCE // pipe2
 #include "tests/e2e/e2e.h"
-#include "tests/tiny_program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -94,7 +93,8 @@ static void become_daemon(const struct e2e_daemon *d, const struct e2e_setup *se
         _exit(126);
     }
     execl(EBPFD_PATH, "ebpfd", "--socket", d->socket, "--service",
-          setup->service != NULL ? setup->service : EBPFSVC_PATH, "--verify-timeout", timeout, (char *)NULL);
+          setup->service != NULL ? setup->service : EBPFSVC_PATH, "--verify-timeout", timeout,
+          setup->no_sandbox ? "--no-sandbox" : (char *)NULL, (char *)NULL);
     _exit(127);
 }
 
@@ -209,6 +209,24 @@ pid_t e2e_service_pid(const struct e2e_daemon *d)
     return child;
 }
 
+int e2e_status(pid_t pid, const char *name)
+{
+    char path[64], line[200];
+    size_t length = strlen(name);
+    int value = -1;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, name, length) == 0 && line[length] == ':') {
+            value = atoi(line + length + 1);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return value;
+}
+
 unsigned e2e_fd_count(const struct e2e_daemon *d)
 {
     char path[64];
@@ -239,126 +257,6 @@ bool e2e_exists(const char *path)
 {
     struct stat st;
     return lstat(path, &st) == 0;
-}
-
-// --- clients -------------------------------------------------------------------------------------
-
-static void keep_reply(const void *fixed, const uint8_t *tail, size_t tail_size,
-                       const struct proto_op_row *row, struct e2e_reply *out)
-{
-    size_t size = row->reply_size < sizeof(out->fixed) ? row->reply_size : sizeof(out->fixed);
-    if (fixed != NULL) {
-        memcpy(out->fixed, fixed, size);
-    }
-    size = tail_size < sizeof(out->text) - 1 ? tail_size : sizeof(out->text) - 1;
-    memcpy(out->text, tail, size);
-    out->text[size] = 0;
-}
-
-static ebpf_result_t take_reply(struct transport *t, uint16_t op, void *bytes, size_t size, int fd,
-                                struct e2e_reply *out)
-{
-    struct e2e_reply reply = {.fd = fd};
-    const void *fixed;
-    const uint8_t *tail;
-    size_t tail_size;
-    ebpf_result_t result = proto_reply_check(op, bytes, size, &reply.header, &fixed, &tail, &tail_size);
-    if (result != EBPF_SUCCESS || (reply.header.objects == 1) != (fd >= 0)) {
-        test_fail(__FILE__, __LINE__, "malformed reply to operation %u", op);
-        free(bytes);
-        return EBPF_FAILED;
-    }
-    keep_reply(fixed, tail, tail_size, proto_op_row(op), &reply);
-    free(bytes);
-    if (out != NULL) {
-        *out = reply;
-    } else if (fd >= 0) {
-        t->ops->close_fd(t, fd);
-    }
-    return (ebpf_result_t)reply.header.result;
-}
-
-ebpf_result_t e2e_call(struct transport *t, uint16_t op, const void *fixed, const void *tail,
-                       size_t tail_size, const int *fds, unsigned fd_count, struct e2e_reply *out)
-{
-    uint8_t bytes[2048];
-    void *reply = NULL;
-    size_t reply_size = 0, fixed_size = proto_op_row(op)->request_size;
-    int fd = -1;
-    struct proto_header header = {.magic = PROTO_MAGIC,
-                                  .version = PROTO_WIRE_VERSION,
-                                  .op = op,
-                                  .size = (uint32_t)(sizeof(header) + fixed_size + tail_size),
-                                  .objects = fd_count};
-    memcpy(bytes, &header, sizeof(header));
-    memcpy(bytes + sizeof(header), fixed, fixed_size);
-    if (tail_size != 0) {
-        memcpy(bytes + sizeof(header) + fixed_size, tail, tail_size);
-    }
-    TRY(t->ops->call(t, bytes, header.size, fds, fd_count, &reply, &reply_size, &fd));
-    return take_reply(t, op, reply, reply_size, fd, out);
-}
-
-ebpf_result_t e2e_version(struct transport *t)
-{
-    struct proto_version_request fixed = {PROTO_WIRE_VERSION};
-    return e2e_call(t, PROTO_VERSION, &fixed, NULL, 0, NULL, 0, NULL);
-}
-
-ebpf_result_t e2e_create_map(struct transport *t, int *fd)
-{
-    struct proto_map_create_request fixed = {.def = {.type = MAP_TYPE_ARRAY,
-                                                     .number = 2,
-                                                     .key_size = 4,
-                                                     .value_size = 8,
-                                                     .max_entries = 1,
-                                                     .name = "m"}};
-    struct e2e_reply reply;
-    TRY(e2e_call(t, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0, &reply));
-    *fd = reply.fd;
-    return EBPF_SUCCESS;
-}
-
-ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512])
-{
-    const struct insn insns[] = {good ? (struct insn){.id = INSN_MOV64_IMM, .imm = 1}
-                                      : (struct insn){.id = INSN_MOV64_REG, .src = 7}, // r7 was never written
-                                 {.id = INSN_EXIT}};
-    struct program p = tiny_program(insns, "one");
-    struct proto_prog_load_request fixed = {0};
-    struct e2e_reply reply = {.fd = -1};
-    uint8_t bytes[512];
-    size_t size = proto_program_encode(&p, bytes, sizeof(bytes));
-    ebpf_result_t result = e2e_call(t, PROTO_PROG_LOAD, &fixed, bytes, size, NULL, 0, &reply);
-    if (text != NULL) {
-        str_copy(text, 512, reply.text);
-    }
-    if (result == EBPF_SUCCESS) {
-        *fd = reply.fd;
-    }
-    return result;
-}
-
-ebpf_result_t e2e_path(struct transport *t, uint16_t op, const char *path, int fd, struct e2e_reply *out)
-{
-    struct proto_path_request fixed = {{0}};
-    str_copy(fixed.path, sizeof(fixed.path), path);
-    return e2e_call(t, op, &fixed, NULL, 0, &fd, fd >= 0, out);
-}
-
-unsigned e2e_object_count(struct transport *t, uint32_t kind)
-{
-    struct proto_next_id_request fixed = {.kind = kind};
-    unsigned count = 0;
-    for (;;) {
-        struct e2e_reply reply;
-        ebpf_result_t result = e2e_call(t, PROTO_NEXT_ID, &fixed, NULL, 0, NULL, 0, &reply);
-        if (result != EBPF_SUCCESS) {
-            return result == EBPF_NO_MORE_KEYS ? count : UINT_MAX;
-        }
-        memcpy(&fixed.start, reply.fixed, sizeof(fixed.start));
-        count++;
-    }
 }
 
 // --- raw connections -----------------------------------------------------------------------------

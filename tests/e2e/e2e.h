@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "lib/transport.h"
+#include "tests/e2e/client.h"
 #include "tests/test.h"
 
 struct e2e_daemon {
@@ -20,6 +20,7 @@ struct e2e_setup {
     const char *mode;    // of the fake service: contents of folder/mode
     unsigned nofile;     // RLIMIT_NOFILE of the daemon; 0: as it is
     unsigned timeout_s;  // --verify-timeout; 0: default
+    bool no_sandbox;     // --no-sandbox
 };
 
 // Starts a daemon and waits until it says that it listens. The folder is made where d->folder is empty.
@@ -33,31 +34,13 @@ bool e2e_set_mode(const struct e2e_daemon *d, const char *mode);
 bool e2e_wait_mode(const struct e2e_daemon *d, const char *mode);
 // Runs a second daemon on the same socket; its exit status.
 int e2e_run_second(const struct e2e_daemon *d);
-pid_t e2e_service_pid(const struct e2e_daemon *d); // 0: none
+pid_t e2e_service_pid(const struct e2e_daemon *d); // of one worker; 0: none
+// Number after NAME: in /proc/PID/status, or -1.
+int e2e_status(pid_t pid, const char *name);
 unsigned e2e_fd_count(const struct e2e_daemon *d);
 // Waits until the daemon has `count` open descriptors; false after some ten seconds.
 bool e2e_wait_fd_count(const struct e2e_daemon *d, unsigned count);
 bool e2e_exists(const char *path);
-
-// --- clients -------------------------------------------------------------------------------------
-
-struct e2e_reply {
-    struct proto_header header;
-    uint8_t fixed[512]; // fixed structure, when there is one
-    char text[512];     // first part of the tail
-    int fd;             // new object or -1
-};
-// One request; the result is the transport's or the reply's. `out` may be NULL (a new descriptor is closed
-// then).
-ebpf_result_t e2e_call(struct transport *t, uint16_t op, const void *fixed, const void *tail,
-                       size_t tail_size, const int *fds, unsigned fd_count, struct e2e_reply *out);
-ebpf_result_t e2e_version(struct transport *t);
-ebpf_result_t e2e_create_map(struct transport *t, int *fd);
-// A program that verifies (r0 = 1), or with `good` false one that does not. `text` (NULL allowed) gets the
-// findings.
-ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512]);
-ebpf_result_t e2e_path(struct transport *t, uint16_t op, const char *path, int fd, struct e2e_reply *out);
-unsigned e2e_object_count(struct transport *t, uint32_t kind); // UINT_MAX: the daemon did not answer
 
 // --- raw connections -----------------------------------------------------------------------------
 

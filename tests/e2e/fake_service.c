@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hosts/sandbox_linux.h"
 #include "hosts/wire.h"
 #include "plat/plat.h"
 #include "service/service.h"
@@ -63,10 +64,15 @@ static void answer(const struct wire *w, const struct wire_message *request, con
     arena_fini(&arena);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct wire w = {.fd = 3, .stop_fd = -1};
     struct wire_message request;
+    if (argc > 1 && strcmp(argv[1], SANDBOX_CHECK_OPTION) == 0) {
+        char mode[32];
+        read_mode(mode);
+        return strcmp(mode, "unconfinable") == 0 ? SANDBOX_EXIT_STATUS : 0;
+    }
     if (plat_init() != EBPF_SUCCESS) {
         return 1;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// End to end in one process: the public API over the in-process execution context, with the real reader,
-// verifier, runtime and hooks. Every case ends with no object, no pin and no allocation left.
+// End to end: the public API over one of the transports (peer.h), with the real reader, verifier, runtime and
+// hooks. Every case ends with no object, no pin and no allocation of the library left.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,9 @@
 #include <bpf/libbpf.h>
 #include <ebpf_api.h>
 
-#include "hosts/inproc.h"
 #include "lib/lib_int.h"
 #include "plat/plat.h"
+#include "tests/lib/peer.h"
 #include "tests/test.h"
 
 #define OBJECT(name) TEST_SOURCE_DIR "/tests/elf/" name
@@ -333,6 +333,52 @@ static void xdp_needs_an_interface(void)
     CHECK(nothing_is_left());
 }
 
+// --- threads ---------------------------------------------------------------------------------------
+
+enum { THREADS = 4, ROUNDS = 50 };
+
+struct worker {
+    int shared;
+    uint32_t key;
+    unsigned failures;
+};
+
+// Uses the shared descriptor, copies of it, and objects of its own.
+static void work(void *user)
+{
+    struct worker *w = user;
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        uint64_t value = 0;
+        int own = bpf_map_create(BPF_MAP_TYPE_HASH, "own", 4, 8, 4, NULL), copy = -1;
+        w->failures += own < 0 || bpf_map_update_elem(own, &w->key, &round, BPF_ANY) != 0;
+        w->failures += bpf_map_update_elem(w->shared, &w->key, &round, BPF_ANY) != 0;
+        w->failures += ebpf_duplicate_fd(w->shared, &copy) != EBPF_SUCCESS ||
+                       bpf_map_lookup_elem(copy, &w->key, &value) != 0 || value != round;
+        ebpf_close_fd(copy);
+        ebpf_close_fd(own);
+    }
+}
+
+static void threads_share_a_descriptor(void)
+{
+    struct worker workers[THREADS];
+    struct plat_thread *threads[THREADS];
+    int shared = bpf_map_create(BPF_MAP_TYPE_ARRAY, "shared", 4, 8, THREADS, NULL);
+    REQUIRE(shared >= 0);
+    REQUIRE_OK(plat_init());
+    for (uint32_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){shared, i, 0};
+        REQUIRE_OK(plat_thread_create(work, &workers[i], &threads[i]));
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        plat_thread_join(threads[i]);
+        CHECK_EQ(workers[i].failures, 0);
+    }
+    plat_fini();
+    CHECK_OK(ebpf_close_fd(shared));
+    CHECK(nothing_is_left());
+}
+
 // --- failures ------------------------------------------------------------------------------------
 
 // Opens and loads with the n-th allocation failing; true once nothing failed.
@@ -361,12 +407,7 @@ static void fail_library(unsigned long n)
     lib_alloc_fail(n);
 }
 
-static void fail_context(unsigned long n)
-{
-    plat_sim_fail_alloc(n);
-}
-
-static void loading_survives_failures(void (*fail)(unsigned long))
+void lib_e2e_loads_survive(void (*fail)(unsigned long n))
 {
     libbpf_print_fn_t former = libbpf_set_print(NULL);
     unsigned long n = 1, failed = 0;
@@ -384,19 +425,24 @@ static void loading_survives_failures(void (*fail)(unsigned long))
 
 static void library_allocations_fail(void)
 {
-    loading_survives_failures(fail_library);
+    lib_e2e_loads_survive(fail_library);
 }
 
-static void context_allocations_fail(void)
+// The peer is part of every run, whatever the filter: no case of its own.
+static bool say(bool good, const char *what)
 {
-    loading_survives_failures(fail_context);
+    if (!good) {
+        printf("FAILED %s\n", what);
+        test_state.failed++;
+    }
+    return good;
 }
 
 TEST_SUITE(lib_e2e)
 {
-    static char choice[] = "EBPF_TRANSPORT=inproc";
-    putenv(choice);
-    inproc_install();
+    if (!say(peer_start(), "the execution context under test does not come up")) {
+        return;
+    }
     RUN(loads_and_runs);
     RUN(global_data_has_its_initial_value);
     RUN(a_refused_program_leaves_nothing);
@@ -407,6 +453,9 @@ TEST_SUITE(lib_e2e)
     RUN(another_map_in_its_place);
     RUN(links_attach_and_detach);
     RUN(xdp_needs_an_interface);
+    RUN(threads_share_a_descriptor);
     RUN(library_allocations_fail);
-    RUN(context_allocations_fail);
+    elements_cases();
+    peer_cases();
+    say(peer_stop(), "the execution context under test ends badly, or something was left in it");
 }

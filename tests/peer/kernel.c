@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,10 +17,14 @@ static uint64_t address(const void *p)
     return (uint64_t)(uintptr_t)p;
 }
 
+// A number of the kernel's own that some operations let slip out; no C library has a name for it.
+#define KERNEL_ENOTSUPP 524
+
 static int call(enum bpf_cmd cmd, union bpf_attr *attr)
 {
     long result = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-    return result >= 0 ? (int)result : -errno;
+    int error = errno == KERNEL_ENOTSUPP ? EOPNOTSUPP : errno;
+    return result >= 0 ? (int)result : -error;
 }
 
 int kernel_is_permitted(const char **reason)
@@ -103,6 +108,39 @@ int kernel_map_freeze(int fd)
     memset(&attr, 0, sizeof(attr));
     attr.map_fd = (uint32_t)fd;
     return call(BPF_MAP_FREEZE, &attr);
+}
+
+int kernel_map_batch(int fd, enum kernel_batch operation, struct kernel_batch_call *c)
+{
+    static const enum bpf_cmd commands[] = {[KERNEL_LOOKUP_BATCH] = BPF_MAP_LOOKUP_BATCH,
+                                            [KERNEL_TAKE_BATCH] = BPF_MAP_LOOKUP_AND_DELETE_BATCH,
+                                            [KERNEL_UPDATE_BATCH] = BPF_MAP_UPDATE_BATCH,
+                                            [KERNEL_DELETE_BATCH] = BPF_MAP_DELETE_BATCH};
+    union bpf_attr attr;
+    memset(&attr, 0, sizeof(attr));
+    attr.batch.in_batch = address(c->in_batch);
+    attr.batch.out_batch = address(c->out_batch);
+    attr.batch.keys = address(c->keys);
+    attr.batch.values = address(c->values);
+    attr.batch.count = c->count;
+    attr.batch.map_fd = (uint32_t)fd;
+    attr.batch.elem_flags = c->elem_flags;
+    attr.batch.flags = c->flags;
+    int result = call(commands[operation], &attr);
+    c->count = attr.batch.count;
+    return result;
+}
+
+void *kernel_map_mmap(int fd, size_t size, int prot, int *result)
+{
+    void *view = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+    *result = view == MAP_FAILED ? -errno : 0;
+    return view == MAP_FAILED ? NULL : view;
+}
+
+void kernel_map_munmap(void *view, size_t size)
+{
+    munmap(view, size);
 }
 
 // --- programs ------------------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// place_device: the running ebpfcore.sys (Debug, which counts what it holds) and ebpfsvc.exe. Windows.
+#include "tests/e2e/place.h"
+
+#include <stdio.h>
+
+#include "tests/lib/device.h"
+#include "tests/lib/scm.h"
+
+const bool place_is_shared = true;
+const unsigned place_patience = 1000; // an IRP_MJ_CLOSE may come after the process's end
+
+static struct proto_witness empty;
+
+bool place_start(void)
+{
+    return device_witness(&empty);
+}
+
+// Whatever has failed: the next test finds a driver.
+bool place_stop(void)
+{
+    DWORD error = scm_start(L"" NAME_DRIVER);
+    return error == 0 || error == ERROR_SERVICE_ALREADY_RUNNING;
+}
+
+ebpf_result_t place_open(struct transport **out)
+{
+    return transport_open_ioctl(out);
+}
+
+bool place_is_idle(void)
+{
+    return device_wait_witness(&empty);
+}
+
+// --- the end and the beginning -------------------------------------------------------------------
+
+static bool succeeds(const char *what, DWORD error)
+{
+    if (error != 0) {
+        printf(NAME_DRIVER " does not %s: error %lu\n", what, error);
+    }
+    return error == 0;
+}
+
+bool place_down(void)
+{
+    return succeeds("stop", scm_stop(L"" NAME_DRIVER));
+}
+
+// The one channel is that of the question itself. All drivers that have just started hold the same.
+bool place_up(void)
+{
+    static const uint32_t none[ARRAY_SIZE(empty.objects)];
+    static uint64_t fresh;
+    uint32_t violations =
+        empty.violations; // Wine keeps an image, and what the unit tests in it broke on purpose
+    bool is_empty = succeeds("start", scm_start(L"" NAME_DRIVER)) && device_witness(&empty) &&
+                    empty.channels == 1 && empty.pending_requests == 0 && empty.violations <= violations &&
+                    memcmp(empty.objects, none, sizeof(none)) == 0;
+    bool is_same = fresh == 0 || fresh == empty.live_allocations;
+    fresh = empty.live_allocations;
+    return is_empty && is_same;
+}
