@@ -11,6 +11,9 @@ set(EBPF_KERNEL_FLAGS -ffreestanding -fno-builtin-printf -Wframe-larger-than=102
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|aarch64" AND NOT EBPF_SANITIZE)
     list(APPEND EBPF_KERNEL_FLAGS -mgeneral-regs-only)
 endif()
+if(CMAKE_SYSTEM_NAME STREQUAL "Windows")
+    list(APPEND EBPF_KERNEL_FLAGS -fstack-protector-strong) # the guard: src/plat/plat_guard.h
+endif()
 if(EBPF_SANITIZE)
     list(REMOVE_ITEM EBPF_KERNEL_FLAGS -Wframe-larger-than=1024) # redzones enlarge frames
     add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
@@ -24,6 +27,9 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Windows")
     # UCRT import library set of mingw-w64; link statically against libgcc so that the binaries stand alone.
     add_compile_definitions(_WIN32_WINNT=0x0A00 __USE_MINGW_ANSI_STDIO=0 _UCRT)
     add_link_options(-static-libgcc)
+    # No time and no path of this machine in a binary: two builds in two folders are the same, debug information too.
+    add_link_options(-Wl,--no-insert-timestamp)
+    add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${CMAKE_BINARY_DIR}=.)
 endif()
 include_directories(${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
 
@@ -41,16 +47,17 @@ function(ebpf_module NAME)
     endif()
 endfunction()
 
-# ebpf_test(TARGET SOURCES a_test.c ... DEPENDS ...): one executable with the suites of all its sources.
+# ebpf_test(TARGET SOURCES a_test.c ... DEPENDS ... [SERVICE]): one executable with the suites of all its sources. With
+# SERVICE the test finds ebpfcore.sys and ebpfsvc.exe running (cmake/wine.cmake).
 function(ebpf_test TARGET)
-    cmake_parse_arguments(T "" "" "SOURCES;DEPENDS;ARGS" ${ARGN})
+    cmake_parse_arguments(T "SERVICE" "" "SOURCES;DEPENDS;ARGS" ${ARGN})
     set(suites "")
     foreach(source ${T_SOURCES})
         get_filename_component(stem ${source} NAME_WE)
         string(REGEX REPLACE "_test$" "" suite ${stem})
         string(APPEND suites "X(${suite}) ")
     endforeach()
-    add_executable(${TARGET} ${T_SOURCES} ${CMAKE_SOURCE_DIR}/tests/test_main.c)
+    add_executable(${TARGET} ${T_SOURCES} ${CMAKE_SOURCE_DIR}/tests/test_main.c ${CMAKE_SOURCE_DIR}/tests/test_cases.c)
     target_compile_definitions(${TARGET} PRIVATE "TEST_SUITES=${suites}" "TEST_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
     foreach(dep ${T_DEPENDS})
         if(TARGET ebpf_${dep})
@@ -59,8 +66,12 @@ function(ebpf_test TARGET)
             target_link_libraries(${TARGET} PRIVATE ${dep})
         endif()
     endforeach()
-    add_test(NAME ${TARGET} COMMAND ${TARGET} ${T_ARGS})
-    set_tests_properties(${TARGET} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+    if(T_SERVICE)
+        ebpf_wine_test(${TARGET} COMMAND ${TARGET} ${T_ARGS})
+    else()
+        add_test(NAME ${TARGET} COMMAND ${TARGET} ${T_ARGS})
+        set_tests_properties(${TARGET} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+    endif()
 endfunction()
 
 # ebpf_fuzzer(TARGET SOURCE DEPENDS ... [CORPUS dir]): with EBPF_FUZZ a libFuzzer binary; always a replay test of the

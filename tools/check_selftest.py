@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Breaks each rule of a house check in a small tree of its own and expects the check to fail, naming the place.
 Usage: check_selftest.py layers|length|symbols [CC AR NM]
+       check_selftest.py imports|driver LIST.txt DRIVER.sys
 """
+import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pe
 
 TOOLS = Path(__file__).resolve().parent
 LAYERS = "0 base yes\n1 plat yes\n2 spec yes\n3 elf pure\n3 domain yes\n4 runtime yes\n7 lib no\n"
@@ -21,6 +25,7 @@ GOOD = {
     "src/runtime/map.c": HEAD + '#include "plat/plat.h"\n#include <stdatomic.h>\n// #ifdef _WIN32\n',
     "src/runtime/map_test.c": HEAD + '#include "tests/test.h"\n#include <stdio.h>\n',
     "src/lib/transport_socket.c": HEAD + '#include <sys/socket.h>\n#include "runtime/provider.h"\n#ifdef __linux__\n#endif\n',
+    "src/base/exports.def": "; SPDX-License-Identifier: MIT\nEXPORTS\n",
     "src/base/long.c": HEAD + "static int f(int a)\n{\n" + "    a++; // }\n" * 76 + "    return a;\n}\n",
 }
 BREAKS = {
@@ -52,12 +57,30 @@ BREAKS = {
         ("extern int other; int f(void) { return other; }", "imports other: not available"),
     ],
 }
+# Lines of the list of imports, as (what to find, what to put there).
+BREAKS["imports"] = [
+    ("ZwClose ", "Zw_lose ", "imports ZwClose of ntoskrnl.exe, which is not in the list"),
+    ("memcpy                            ntoskrnl.exe", "memcpy hal.dll", "the list has it of hal.dll"),
+    ("ZwClose                           ntoskrnl.exe", "ZwClose kernel32.dll", "a module that no driver may import"),
+    ("DbgPrint  ", "ZwClose  ", "a second line for ZwClose"),
+]
+# Bytes of a driver: (how they change, what the check says).
+BREAKS["driver"] = [
+    (lambda image: (image.header + 8, "<I", 1), "has a time stamp"),
+    (lambda image: (image.header + 24 + 64, "<I", image.checksum ^ 1), "the checksum is"),
+    (lambda image: (image.header + 24 + 68, "<H", 3), "is not a native x64 program"),
+    (lambda image: (image.header + 24 + 70, "<H", 0x140), "no address randomisation"),
+    (lambda image: (image.section_header(0) + 36, "<I", 0xE0000020), "is writable and executable"),
+    (lambda image: (image.section_header(1), "<8s", b".debug_x"), "belongs into the file beside it"),
+    (lambda image: (image.header, "<I", 0), "not a PE file"),
+]
+
 GOOD_CODE = "void *memset(void *, int, unsigned long long); int base_f(void); int f(char *a) { memset(a, 0, 1); return base_f(); }"
 
 
 def expect(command, good, text):
     done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True)
-    if (done.returncode == 0) != good or text not in done.stdout:
+    if (done.returncode == 0) != good or text not in done.stdout + done.stderr:
         sys.exit(f"expected {'success' if good else 'failure'} with '{text}', got {done.returncode}:\n"
                  f"{done.stdout}{done.stderr}")
 
@@ -83,9 +106,39 @@ def check_library(tools, code, good, text):
                good, text)
 
 
+def check_imports(list_path, driver):
+    text = Path(list_path).read_text()
+    command = [TOOLS / "check_imports.py"]
+    expect([*command, list_path, driver], True, "all in the list")
+    expect([*command, list_path, __file__], False, "not a PE file")
+    expect([*command, list_path], False, "was a driver named?")
+    with tempfile.TemporaryDirectory() as root:
+        for old, new, message in BREAKS["imports"]:
+            if text.count("\n" + old) != 1:
+                sys.exit(f"the list has not one line '{old}'")
+            Path(root, "list.txt").write_text(text.replace("\n" + old, "\n" + new))
+            expect([*command, f"{root}/list.txt", driver], False, message)
+
+
+def check_driver(driver):
+    command = [TOOLS / "check_driver.py"]
+    expect([*command, driver], True, "all well formed")
+    with tempfile.TemporaryDirectory() as root:
+        for change, message in BREAKS["driver"]:
+            offset, layout, value = change(pe.Image(driver))
+            data = bytearray(Path(driver).read_bytes())
+            struct.pack_into(layout, data, offset, value)
+            Path(root, "broken.sys").write_bytes(data)
+            expect([*command, f"{root}/broken.sys"], False, message)
+
+
 def main():
     check, *tools = sys.argv[1:]
-    if check == "symbols":
+    if check == "imports":
+        check_imports(*tools)
+    elif check == "driver":
+        check_driver(tools[1])
+    elif check == "symbols":
         check_library(tools, GOOD_CODE, True, "import nothing else")
         for code, text in BREAKS[check]:
             check_library(tools, code, False, text)

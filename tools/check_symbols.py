@@ -12,6 +12,7 @@ import sys
 
 ALLOWED = re.compile(r"memcpy|memmove|memset|memcmp|_GLOBAL_OFFSET_TABLE_|"
                      r"__u?(?:div|mod)ti3|__multi3|__(?:ashl|ashr|lshr)ti3|__popcount[sdt]i2|"  # 128-bit integers
+                     r"__stack_chk_(?:fail|guard)|"  # the stack protector; plat brings them
                      r"__aarch64_(?:cas|swp|ldadd|ldclr|ldeor|ldset)\d+_\w+")  # out-of-line atomics
 ALLOWED_BY_FOLDER = {}  # folder -> set of names; empty, and best kept so
 SANITIZER = re.compile(r"__(?:asan|ubsan|sanitizer)_\w+|__(?:start|stop)_asan_globals")
