@@ -343,18 +343,17 @@ static void client_dies_at(const char *state)
 }
 
 // Between the states that have a name, too: the start of a process takes some 50 ms, the rest of its way
-// less. One that dies while it connects may take the service's endpoint along in Wine 8 (rpcrt4: "pipe listen
-// error c00000b1"): the service is a new one afterwards.
+// less. Up to the call of the service: in Wine 8 one that dies while it connects may take the service's
+// endpoint along (rpcrt4: "pipe listen error c00000b1"), and the next start of the service may never return.
 static void clients_die_at_any_moment(void)
 {
     for (DWORD ms = 0; ms < 150; ms += 5) {
         struct client c;
-        REQUIRE(client_start("running", &c));
+        REQUIRE(client_start("lent_all", &c));
         Sleep(ms);
         client_kill(&c);
     }
     CHECK(device_wait_witness(&before));
-    CHECK(service_kill() && service_start());
     check_next_client();
 }
 
