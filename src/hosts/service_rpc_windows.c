@@ -76,7 +76,7 @@ unsigned int ebpfsvc_load(handle_t binding, unsigned char token[16], unsigned in
     }
     InterlockedDecrement(&active);
     *reply_size = (unsigned int)size;
-    *reply = bytes; // the stub sends it and frees it with MIDL_user_free
+    *reply = bytes; // the RPC stub sends it and frees it with MIDL_user_free
     return result;
 }
 

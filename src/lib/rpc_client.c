@@ -35,7 +35,7 @@ static RPC_STATUS call(handle_t binding, const struct proto_token *token, const 
                        struct answer *out)
 {
     RPC_STATUS status = RPC_S_OK;
-    struct proto_token copy = *token; // the stub wants it writable
+    struct proto_token copy = *token; // the RPC stub wants it writable
     __try {
         out->result =
             ebpfsvc_load(binding, copy.bytes, (unsigned int)size, request, &out->reply_size, &out->reply);

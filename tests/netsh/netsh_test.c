@@ -22,7 +22,7 @@ static bool no_name(void *user, uint32_t pid, char *name, size_t size)
     return false;
 }
 
-static const struct netsh_host host = {.print = collect, .process_name = no_name, .pin_root = "/root"};
+static const struct netsh_host host = {.print = collect, .process_name = no_name, .pin_root = "/pins"};
 
 static enum netsh_status run(struct netsh *n, const char *group, const char *command, int count,
                              const char *const *arguments)
@@ -129,10 +129,10 @@ static void pins_are_shown_below_the_root(void)
 {
     struct netsh n = {.host = host};
     char shown[EBPF_PATH_SIZE + 8];
-    netsh_show_path(&n, "/root/dir/name", shown);
+    netsh_show_path(&n, "/pins/dir/name", shown);
     CHECK_STR(shown, "BPF:\\dir\\name");
-    netsh_show_path(&n, "/rooted/name", shown);
-    CHECK_STR(shown, "/rooted/name");
+    netsh_show_path(&n, "/pinsel/name", shown);
+    CHECK_STR(shown, "/pinsel/name");
     netsh_show_path(&n, "/name", shown);
     CHECK_STR(shown, "/name");
 }
