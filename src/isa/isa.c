@@ -44,7 +44,7 @@ static const struct form_rule rules[FORM_COUNT] = {
     [FORM_LOAD] = {WRITTEN_REG, READ_REG, 1, 0},        [FORM_STORE_IMM] = {READ_REG, UNUSED_REG, 1, 1},
     [FORM_STORE_REG] = {READ_REG, READ_REG, 1, 0},      [FORM_LDDW] = {WRITTEN_REG, UNUSED_REG, 0, 1},
     [FORM_LDABS] = {UNUSED_REG, UNUSED_REG, 0, 1},      [FORM_LDIND] = {UNUSED_REG, READ_REG, 0, 1},
-    [FORM_ATOMIC] = {READ_REG, READ_REG, 1, 0},
+    [FORM_ATOMIC] = {READ_REG, READ_REG, 1, 0},         [FORM_MAY_GOTO] = {UNUSED_REG, UNUSED_REG, 1, 0},
 };
 
 // Atomics that return the old value in their source register. CMPXCHG returns it in r0.

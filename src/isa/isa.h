@@ -10,6 +10,9 @@
 #define INSN_STACK_SIZE 512      // bytes of a function's frame
 #define INSN_MAX_FRAMES 8        // of calls under way, the entry's included
 #define INSN_MAX_SLOTS  1000000u // hard limit of one program, as Linux has
+// Times that the may_goto of one run go on, all of them together, callees' and callbacks' included: Linux'
+// BPF_MAX_LOOPS. That there is a limit is what the verifier relies on, not which one.
+#define INSN_MAY_GOTO_TURNS 8388608u
 
 // Rows of isa.def in order; INSN_NONE marks the second slot of a 64-bit immediate.
 enum insn_id {
@@ -29,6 +32,7 @@ enum insn_form {
     FORM_JMP_REG,   // op dst, src, off
     FORM_JA16,      // op off
     FORM_JA32,      // op imm (slots)
+    FORM_MAY_GOTO,  // op off
     FORM_CALL,      // op imm
     FORM_CALLX,     // op dst
     FORM_EXIT,      // op
@@ -53,6 +57,7 @@ enum insn_sem {
     SEM_BE,
     SEM_BSWAP,
     SEM_JA,
+    SEM_MAY_GOTO,
     SEM_CALL,
     SEM_CALL_LOCAL,
     SEM_CALL_BTF,
@@ -93,6 +98,7 @@ enum insn_group {
     GROUP_ATOMIC64,
     GROUP_CALLX,
     GROUP_PACKET,
+    GROUP_MAY_GOTO, // of Linux, not of RFC 9669
     GROUP_COUNT
 };
 
@@ -131,12 +137,12 @@ const struct insn_info *insn_info(unsigned id);
 static inline bool insn_is_jump(const struct insn *in) // conditional or not; calls and exit are not jumps
 {
     uint8_t f = insn_info(in->id)->form;
-    return f == FORM_JMP_IMM || f == FORM_JMP_REG || f == FORM_JA16 || f == FORM_JA32;
+    return f == FORM_JMP_IMM || f == FORM_JMP_REG || f == FORM_JA16 || f == FORM_JA32 || f == FORM_MAY_GOTO;
 }
-static inline bool insn_is_conditional(const struct insn *in)
+static inline bool insn_is_conditional(const struct insn *in) // may_goto too, which tests no register
 {
     uint8_t f = insn_info(in->id)->form;
-    return f == FORM_JMP_IMM || f == FORM_JMP_REG;
+    return f == FORM_JMP_IMM || f == FORM_JMP_REG || f == FORM_MAY_GOTO;
 }
 // Slots taken: 2 for LDDW, else 1.
 static inline unsigned insn_slots(const struct insn *in)

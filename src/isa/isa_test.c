@@ -13,7 +13,7 @@ static const char *const uses[FORM_COUNT] = {
     [FORM_JMP_REG] = "dso",   [FORM_JA16] = "o",     [FORM_JA32] = "i",      [FORM_CALL] = "i",
     [FORM_CALLX] = "d",       [FORM_EXIT] = "",      [FORM_LOAD] = "Dso",    [FORM_STORE_IMM] = "doi",
     [FORM_STORE_REG] = "dso", [FORM_LDDW] = "DI",    [FORM_LDABS] = "i",     [FORM_LDIND] = "si",
-    [FORM_ATOMIC] = "dso",
+    [FORM_ATOMIC] = "dso",    [FORM_MAY_GOTO] = "o",
 };
 
 static bool has_use(unsigned id, char use)
@@ -106,7 +106,7 @@ static void every_row_survives_a_round_trip(void)
 
 static void rows_are_complete(void)
 {
-    CHECK_EQ(INSN_ID_COUNT - 1, 171);
+    CHECK_EQ(INSN_ID_COUNT - 1, 172);
     for (unsigned id = 1; id < INSN_ID_COUNT; id++) {
         const struct insn_info *info = insn_info(id);
         CHECK(info->form != FORM_NONE && info->form < FORM_COUNT && info->sem != SEM_NONE &&
@@ -237,6 +237,12 @@ static void selectors_split_shared_opcodes(void)
         {{0xc3, 0x21, 0, 0, 0xe1}, INSN_ATOMIC_XCHG32},
         {{0xc3, 0x21, 0, 0, 0x01, 1}, INSN_NONE},
         {{0x18, 0x71, 0, 0, 1}, INSN_NONE},
+        {{0xe5, 0, 5, 0}, INSN_MAY_GOTO},
+        {{0xe5, 0x10, 5, 0}, INSN_NONE}, // no such condition
+        {{0xe5, 0x01, 5, 0}, INSN_NONE},
+        {{0xe5, 0, 5, 0, 1}, INSN_NONE},
+        {{0xed, 0, 5, 0}, INSN_NONE},
+        {{0xe6, 0, 5, 0}, INSN_NONE}, // there is none of 32 bits
     };
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         struct insn out[1] = {{0}};
@@ -338,6 +344,7 @@ static void targets_are_relative_to_the_next_slot(void)
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_JEQ64_IMM, .off = 3, .imm = 77}, 5), 9);
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_JSLE32_REG, .off = INT16_MIN}, 0), -32767);
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_JA32, .imm = 100000}, 5), 100006);
+    CHECK_EQ(insn_target(&(struct insn){.id = INSN_MAY_GOTO, .off = -4}, 5), 2);
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_CALL_LOCAL, .imm = -6}, 5), 0);
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_LDDW_CODE, .imm = 2}, 5), 8);
     CHECK_EQ(insn_target(&(struct insn){.id = INSN_CALL, .imm = 2}, 5), -1);

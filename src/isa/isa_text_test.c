@@ -34,6 +34,8 @@ static const struct {
     {"if r1 != 1 goto +3", "jne %r1, 0x1, +3", {0x55, 1, 3, 0, 1}},
     {"gotol +5", "ja32 +5", {0x06, 0, 0, 0, 5}},
     {"goto +5", "ja +5", {0x05, 0, 5}},
+    {"may_goto +5", "may_goto +5", {0xe5, 0, 5}},
+    {"may_goto -2", "may goto -2", {0xe5, 0, 0xfe, 0xff}},
     {"call 5", "call 5", {0x85, 0, 0, 0, 5}},
     {"call local -1", "call_local -1", {0x85, 0x10, 0, 0, 0xff, 0xff, 0xff, 0xff}},
     {"call btf 7", "call_btf 7", {0x85, 0x20, 0, 0, 7}},
