@@ -5,6 +5,9 @@
 
 #include "base/base.h"
 
+// Bytes that there are at most; the verifier relies on it, so programs are not run on more.
+#define RUN_MAX_DATA (1u << 28)
+
 // Every context starts with the data that packet pointers point into.
 struct run_data {
     uint8_t *data, *data_end;

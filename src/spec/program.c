@@ -10,11 +10,18 @@
 struct fault {
     uint32_t pc;
     const char *why;
+    const char *name; // of the row of the tables that it is about, or ""
 };
 
 static bool refuse(struct fault *fault, uint32_t pc, const char *why)
 {
-    *fault = (struct fault){pc, why};
+    *fault = (struct fault){pc, why, ""};
+    return false;
+}
+
+static bool refuse_row(struct fault *fault, uint32_t pc, const char *why, const char *name)
+{
+    *fault = (struct fault){pc, why, name};
     return false;
 }
 
@@ -34,6 +41,9 @@ static bool check_type(const struct spec_view *v, const struct program *p, struc
     if (p->attach_type >= v->attach_type_count ||
         (p->attach_type != ATTACH_TYPE_NONE && v->attach_types[p->attach_type].prog_type != p->type)) {
         return refuse(fault, NO_PC, "the attach type is unknown or of another program type");
+    }
+    if (p->sleepable && (v->prog_types[p->type].flags & PROG_SLEEPABLE) == 0) {
+        return refuse(fault, NO_PC, "programs of this type cannot sleep");
     }
     return true;
 }
@@ -77,6 +87,60 @@ static bool check_maps(const struct spec_view *v, const struct program *p, struc
     for (uint32_t i = 0; i < p->map_count; i++) {
         if (p->maps[i].type >= v->map_type_count) {
             return refuse(fault, NO_PC, "a map has an unknown type");
+        }
+    }
+    return true;
+}
+
+// Fields lie one after another inside the value.
+static bool check_fields(const struct map_def *map, const struct map_facts *facts)
+{
+    uint64_t end = 0;
+    if (facts->field_count > MAP_MAX_FIELDS) {
+        return false;
+    }
+    for (uint32_t i = 0; i < facts->field_count; i++) {
+        const struct map_field *f = &facts->fields[i];
+        bool known = f->kind > MAP_FIELD_NONE && f->kind <= MAP_FIELD_OTHER;
+        if (!known || f->off < end || f->size == 0 || (uint64_t)f->off + f->size > map->value_size) {
+            return false;
+        }
+        end = (uint64_t)f->off + f->size;
+    }
+    return true;
+}
+
+static bool check_facts(const struct spec_view *v, const struct program *p, struct fault *fault)
+{
+    for (uint32_t i = 0; p->map_facts != NULL && i < p->map_count; i++) {
+        const struct map_facts *facts = &p->map_facts[i];
+        // The values of other maps are what user mode wrote: to take them for maps would be fatal.
+        if (facts->has_inner && (v->map_types[p->maps[i].type].flags & MAP_OF_MAPS) == 0) {
+            return refuse(fault, NO_PC, "a map that holds no maps has a template of inner maps");
+        }
+        if (facts->has_inner && facts->inner >= p->map_count) {
+            return refuse(fault, NO_PC, "the template of inner maps is not among the maps");
+        }
+        if (!check_fields(&p->maps[i], facts)) {
+            return refuse(fault, NO_PC, "the fields of a map's value are not sorted or lie outside of it");
+        }
+        if (facts->contents != NULL && (p->maps[i].flags & MAP_FLAG_RDONLY_PROG) == 0) {
+            return refuse(fault, NO_PC,
+                          "the contents of a map that programs may write to are given as constant");
+        }
+    }
+    return true;
+}
+
+static bool check_contracts(const struct program *p, struct fault *fault)
+{
+    for (uint32_t i = 0; p->contracts != NULL && i < p->func_count; i++) {
+        for (size_t a = 0; a < ARRAY_SIZE(p->contracts[i].args); a++) {
+            const struct func_arg *arg = &p->contracts[i].args[a];
+            bool is_memory = arg->kind == FUNC_ARG_MEM || arg->kind == FUNC_ARG_MEM_NONNULL;
+            if (arg->kind > FUNC_ARG_UNKNOWN || (is_memory && (arg->size == 0 || arg->size > INT32_MAX))) {
+                return refuse(fault, p->funcs[i].start, "the contract of a function is malformed");
+            }
         }
     }
     return true;
@@ -190,13 +254,92 @@ ebpf_result_t program_check(const struct spec_view *v, const struct program *p, 
 {
     struct fault fault;
     if (check_type(v, p, &fault) && check_counts(p, &fault) && check_names(p, &fault) &&
-        check_maps(v, p, &fault) && check_funcs(p, &fault) && check_lines(p, &fault) &&
-        check_insns(p, &fault)) {
+        check_maps(v, p, &fault) && check_facts(v, p, &fault) && check_funcs(p, &fault) &&
+        check_contracts(p, &fault) && check_lines(p, &fault) && check_insns(p, &fault)) {
         return EBPF_SUCCESS;
     }
     *bad_pc = fault.pc;
     *why = fault.why;
     return EBPF_INVALID_ARGUMENT;
+}
+
+// --- what can be run -----------------------------------------------------------------------------
+
+// Helpers that the runtime has no function for, and kernel functions; unknown ones (below 0) are the
+// verifier's.
+static bool check_called(const struct spec_view *v, const struct insn *in, uint32_t pc, struct fault *fault)
+{
+    uint8_t sem = insn_info(in->id)->sem;
+    bool known = in->imm > 0 && in->imm < (int64_t)v->helper_count;
+    if (sem == SEM_CALL_BTF) {
+        return refuse_row(fault, pc, "functions of the kernel can be verified, but not called here",
+                          known ? v->helpers[in->imm].name : "");
+    }
+    if (sem == SEM_LDDW_VAR) {
+        return refuse(fault, pc, "variables of the kernel can be verified, but not read here");
+    }
+    if (sem == SEM_CALL && known && (v->helpers[in->imm].flags & HELPER_VERIFY_ONLY) != 0) {
+        return refuse_row(fault, pc, "programs that call this helper can be verified here, but not loaded",
+                          v->helpers[in->imm].name);
+    }
+    return true;
+}
+
+static bool check_runnable(const struct spec_view *v, const struct program *p, struct fault *fault)
+{
+    if ((v->prog_types[p->type].flags & PROG_VERIFY_ONLY) != 0) {
+        return refuse_row(fault, NO_PC, "programs of this type can be verified here, but not loaded",
+                          v->prog_types[p->type].name);
+    }
+    for (uint32_t i = 0; i < p->map_count; i++) {
+        if ((v->map_types[p->maps[i].type].flags & MAP_VERIFY_ONLY) != 0) {
+            return refuse_row(fault, NO_PC,
+                              "programs with maps of this type can be verified here, but not loaded",
+                              v->map_types[p->maps[i].type].name);
+        }
+    }
+    for (uint32_t pc = 0; pc < p->insn_count; pc++) {
+        if (!check_called(v, &p->insns[pc], pc, fault)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+ebpf_result_t program_check_loadable(const struct spec_view *v, const struct program *p, uint32_t *bad_pc,
+                                     const char **why, const char **name)
+{
+    struct fault fault;
+    if (check_runnable(v, p, &fault)) {
+        return EBPF_SUCCESS;
+    }
+    *bad_pc = fault.pc;
+    *why = fault.why;
+    *name = fault.name;
+    return EBPF_OPERATION_NOT_SUPPORTED;
+}
+
+uint32_t program_layout(const struct spec_view *v, const struct program *p)
+{
+    uint32_t special = LAYOUT_NONE;
+    if (p->dialect == DIALECT_LINUX) {
+        special = spec_target_layout(v, p->attach_type, p->section);
+        special = special != LAYOUT_NONE ? special : v->attach_types[p->attach_type].layout;
+    }
+    return special != LAYOUT_NONE ? special : v->prog_types[p->type].layout[p->dialect];
+}
+
+bool program_exit_range(const struct spec_view *v, const struct program *p, int64_t *min, int64_t *max)
+{
+    const struct prog_type_row *type = &v->prog_types[p->type];
+    const struct attach_type_row *attach = &v->attach_types[p->attach_type];
+    if ((type->flags & PROG_NO_RESULT) != 0) {
+        return false;
+    }
+    bool is_special = attach->has_range && p->dialect == DIALECT_LINUX;
+    *min = is_special ? attach->ret_min : type->ret_min;
+    *max = is_special ? attach->ret_max : type->ret_max;
+    return true;
 }
 
 // --- look-ups ------------------------------------------------------------------------------------
@@ -218,6 +361,12 @@ const struct line *program_line(const struct program *p, uint32_t pc)
 const char *program_string(const struct program *p, uint32_t off)
 {
     return off < p->strings_size ? p->strings + off : "";
+}
+
+const char *program_poison(const struct program *p, const struct insn *in)
+{
+    int64_t off = -1 - in->imm - PROGRAM_POISON;
+    return in->id == INSN_CALL && off >= 0 && off < p->strings_size ? p->strings + off : NULL;
 }
 
 uint32_t program_func_at(const struct program *p, uint32_t pc)

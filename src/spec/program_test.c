@@ -8,11 +8,27 @@ struct fixture {
     struct program p;
     struct insn insns[16];
     struct func funcs[3];
-    struct map_def maps[2];
+    struct map_def maps[3];
+    struct map_facts facts[3];
+    struct func_contract contracts[3];
     struct line lines[3];
     char strings[16];
 };
 static struct fixture f;
+
+// The maps, what is known of them, and the contract of the global function.
+static void make_maps(void)
+{
+    f.maps[0] = (struct map_def){
+        .type = MAP_TYPE_ARRAY, .value_size = 16, .flags = MAP_FLAG_RDONLY_PROG, .name = "m0"};
+    f.facts[0] = (struct map_facts){.field_count = 2,
+                                    .fields = {{0, 4, MAP_FIELD_SPIN_LOCK}, {8, 8, MAP_FIELD_KPTR}},
+                                    .contents = (const uint8_t *)"0123456789abcde"};
+    f.facts[2] = (struct map_facts){.has_inner = true, .inner = 0};
+    f.contracts[2] = (struct func_contract){.known = true, .args = {{FUNC_ARG_CTX, 0}, {FUNC_ARG_MEM, 8}}};
+    f.maps[1] = (struct map_def){.type = MAP_TYPE_NONE, .number = 77, .name = "m1"};
+    f.maps[2] = (struct map_def){.type = MAP_TYPE_HASH_OF_MAPS, .value_size = 4, .name = "m2"};
+}
 
 static void make_good(void)
 {
@@ -37,7 +53,9 @@ static void make_good(void)
                            .funcs = f.funcs,
                            .func_count = 3,
                            .maps = f.maps,
-                           .map_count = 2,
+                           .map_count = 3,
+                           .map_facts = f.facts,
+                           .contracts = f.contracts,
                            .lines = f.lines,
                            .line_count = 3,
                            .strings = f.strings,
@@ -46,11 +64,10 @@ static void make_good(void)
                            .section = "xdp",
                            .license = "MIT"};
     REQUIRE_OK(isa_assemble(source, f.insns, ARRAY_SIZE(f.insns), &f.p.insn_count, &bad_line));
-    f.funcs[0] = (struct func){0, 9, 0, "main"};
-    f.funcs[1] = (struct func){9, 13, 0, "first"};
-    f.funcs[2] = (struct func){13, 15, 1, "second"};
-    f.maps[0] = (struct map_def){.type = MAP_TYPE_ARRAY, .name = "m0"};
-    f.maps[1] = (struct map_def){.type = MAP_TYPE_NONE, .number = 77, .name = "m1"};
+    f.funcs[0] = (struct func){.start = 0, .end = 9, .global = 0, .name = "main"};
+    f.funcs[1] = (struct func){.start = 9, .end = 13, .global = 0, .name = "first"};
+    f.funcs[2] = (struct func){.start = 13, .end = 15, .global = 1, .name = "second"};
+    make_maps();
     memcpy(f.strings, "\0ab\0cde", 8);
     f.lines[0] = (struct line){0, 1, 4, 10, 1};
     f.lines[1] = (struct line){4, 1, 4, 11, 1};
@@ -115,8 +132,23 @@ static void make_good(void)
     X(call_past_end, f.insns[5].imm = 9)                                                                     \
     X(call_before_0, f.insns[5].imm = -7)                                                                    \
     X(code_inside_func, f.insns[9].imm = 2)                                                                  \
-    X(map_index_outside, f.insns[0].imm = 2)                                                                 \
-    X(map_value_index_outside, f.insns[2].imm = 2)                                                           \
+    X(map_index_outside, f.insns[0].imm = 3)                                                                 \
+    X(map_value_index_outside, f.insns[2].imm = 3)                                                           \
+    X(inner_outside, f.facts[2].inner = 3)                                                                   \
+    X(inner_of_an_array, f.maps[2].type = MAP_TYPE_ARRAY)                                                    \
+    X(inner_of_an_unknown_map, f.maps[2].type = MAP_TYPE_NONE)                                               \
+    X(field_count, f.facts[0].field_count = MAP_MAX_FIELDS + 1)                                              \
+    X(field_kind_none, f.facts[0].fields[1].kind = MAP_FIELD_NONE)                                           \
+    X(field_kind_unknown, f.facts[0].fields[1].kind = MAP_FIELD_OTHER + 1)                                   \
+    X(field_empty, f.facts[0].fields[1].size = 0)                                                            \
+    X(field_outside, f.facts[0].fields[1].off = 9)                                                           \
+    X(field_wraps, f.facts[0].fields[1].size = UINT32_MAX)                                                   \
+    X(fields_overlap, f.facts[0].fields[1].off = 3)                                                          \
+    X(contents_not_constant, f.maps[0].flags = 0)                                                            \
+    X(contract_kind, f.contracts[2].args[0].kind = FUNC_ARG_UNKNOWN + 1)                                     \
+    X(contract_size_zero, f.contracts[2].args[1].size = 0)                                                   \
+    X(contract_size_huge, f.contracts[2].args[1].size = UINT32_MAX)                                          \
+    X(sleepable_type, f.p.sleepable = true)                                                                  \
     X(map_descriptor, f.insns[0].id = INSN_LDDW_MAP_FD)                                                      \
     X(map_value_descriptor, f.insns[2].id = INSN_LDDW_MAP_VALUE_FD)
 
@@ -212,6 +244,19 @@ static void strings_are_bounded(void)
     CHECK_STR(program_string(&f.p, UINT32_MAX), "");
 }
 
+// A call of a number that the loader made up says why; other instructions have nothing to say.
+static void poison_says_why(void)
+{
+    make_good();
+    CHECK(program_poison(&f.p, &f.insns[7]) == NULL);
+    f.insns[7].imm = -1 - (int64_t)(PROGRAM_POISON + 1);
+    CHECK_STR(program_poison(&f.p, &f.insns[7]), "ab");
+    f.insns[7].imm = -1 - (int64_t)(PROGRAM_POISON + 8);
+    CHECK(program_poison(&f.p, &f.insns[7]) == NULL); // outside the strings
+    f.insns[7].imm = -1 - (int64_t)(PROGRAM_POISON - 1);
+    CHECK(program_poison(&f.p, &f.insns[7]) == NULL);
+}
+
 TEST_SUITE(program)
 {
     RUN(good_program_passes);
@@ -222,4 +267,5 @@ TEST_SUITE(program)
     RUN(lines_cover_what_follows);
     RUN(functions_are_found);
     RUN(strings_are_bounded);
+    RUN(poison_says_why);
 }

@@ -30,26 +30,13 @@ static void rows_0_are_zeros(void)
     CHECK_EQ(v->layout_count, LAYOUT_COUNT);
 }
 
-// Each row is what its own numbers, name and GUID find: none is shadowed by an earlier one.
-static void helpers_are_found_by_number(void)
-{
-    for (uint32_t id = 1; id < v->helper_count; id++) {
-        const struct helper_row *h = &v->helpers[id];
-        CHECK(h->name != NULL && h->prog_type < v->prog_type_count);
-        CHECK(h->number[0] != 0 || h->number[1] != 0);
-        for (unsigned d = 0; d < DIALECT_COUNT; d++) {
-            if (h->number[d] != 0) {
-                CHECK_EQ(spec_helper_by_number(v, d, h->prog_type, h->number[d]), id);
-            }
-        }
-    }
-}
-
 static void map_types_are_found(void)
 {
     for (uint32_t id = 1; id < v->map_type_count; id++) {
         const struct map_type_row *m = &v->map_types[id];
         CHECK_EQ(spec_map_type_by_name(v, m->name), id);
+        CHECK_EQ((m->flags & MAP_VERIFY_ONLY) != 0, id >= MAP_TYPE_RUN_COUNT);
+        CHECK(m->element < v->layout_count);
         for (unsigned d = 0; d < DIALECT_COUNT; d++) {
             CHECK(m->number[d] == 0 || spec_map_type_by_number(v, d, m->number[d]) == id);
         }
@@ -67,7 +54,10 @@ static void prog_types_are_found(void)
     for (uint32_t id = 1; id < v->prog_type_count; id++) {
         const struct prog_type_row *t = &v->prog_types[id];
         CHECK_EQ(spec_prog_type_by_name(v, t->name), id);
-        CHECK_EQ(spec_prog_type_by_guid(v, &t->guid), id);
+        CHECK_EQ(spec_prog_type_by_guid(v, &t->guid),
+                 is_zero(&t->guid, sizeof(t->guid)) ? PROG_TYPE_NONE : id);
+        CHECK(t->number[DIALECT_WINDOWS] == 0 || !is_zero(&t->guid, sizeof(t->guid)));
+        CHECK_EQ((t->flags & PROG_VERIFY_ONLY) != 0, id >= PROG_TYPE_RUN_COUNT);
         CHECK(t->ret_min <= t->ret_max);
         CHECK(spec_default_attach_type(v, id) != ATTACH_TYPE_NONE);
         CHECK_EQ(v->attach_types[spec_default_attach_type(v, id)].prog_type, id);
@@ -90,7 +80,10 @@ static void attach_types_are_found(void)
     for (uint32_t id = 1; id < v->attach_type_count; id++) {
         const struct attach_type_row *a = &v->attach_types[id];
         CHECK_EQ(spec_attach_type_by_name(v, a->name), id);
-        CHECK_EQ(spec_attach_type_by_guid(v, &a->guid), id);
+        CHECK_EQ(spec_attach_type_by_guid(v, &a->guid),
+                 is_zero(&a->guid, sizeof(a->guid)) ? ATTACH_TYPE_NONE : id);
+        CHECK(a->number[DIALECT_WINDOWS] == 0 || !is_zero(&a->guid, sizeof(a->guid)));
+        CHECK(a->ret_min <= a->ret_max);
         CHECK_EQ(spec_prog_type_by_guid(v, &a->guid), PROG_TYPE_NONE);
         for (unsigned d = 0; d < DIALECT_COUNT; d++) {
             CHECK(a->number[d] == 0 || spec_attach_type_by_number(v, d, a->number[d]) == id);
@@ -144,10 +137,62 @@ static void sections_select_attach_types(void)
     check_section("raw_memory_x", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
     check_section("??xdp", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
     check_section("XDP", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
+    check_section("sockops", ATTACH_TYPE_CGROUP_SOCK_OPS, ATTACH_TYPE_CGROUP_SOCK_OPS);
+    check_section("cgroup/connect4", ATTACH_TYPE_CGROUP_INET4_CONNECT, ATTACH_TYPE_CGROUP_INET4_CONNECT);
+    check_section("cgroup/recv_accept6", ATTACH_TYPE_NONE, ATTACH_TYPE_CGROUP_INET6_RECV_ACCEPT);
+    check_section("process", ATTACH_TYPE_NONE, ATTACH_TYPE_PROCESS);
+    check_section("tc/tail", ATTACH_TYPE_SCHED_CLS, ATTACH_TYPE_NONE);
+    check_section("tc/ingress", ATTACH_TYPE_TCX_INGRESS, ATTACH_TYPE_NONE);
+    check_section("tc_mark", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
+    check_section("raw_tracepoint/sched_switch", ATTACH_TYPE_RAW_TRACEPOINT, ATTACH_TYPE_NONE);
+    check_section("kprobe.multi/x", ATTACH_TYPE_KPROBE_MULTI, ATTACH_TYPE_NONE);
     check_section("xd", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
     check_section(".text", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
     check_section("", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
     check_section("?", ATTACH_TYPE_NONE, ATTACH_TYPE_NONE);
+}
+
+static void check_row(const char *section, uint32_t attach_type, bool sleepable, bool legacy)
+{
+    const struct section_row *row = spec_section_row(v, DIALECT_LINUX, section);
+    REQUIRE(row != NULL);
+    CHECK_EQ(row->attach_type, attach_type);
+    CHECK_EQ(row->sleepable, sleepable);
+    CHECK_EQ(row->legacy, legacy);
+}
+
+static void rows_of_sections_say_more(void)
+{
+    check_row("xdp", ATTACH_TYPE_XDP, false, false);
+    check_row("xdp_drop", ATTACH_TYPE_XDP, false, true);
+    check_row("socket1", ATTACH_TYPE_SOCKET_FILTER, false, true);
+    check_row("socket/1", ATTACH_TYPE_SOCKET_FILTER, false, false);
+    check_row("tc_mark", ATTACH_TYPE_SCHED_CLS, false, true);
+    check_row("lsm.s/file_open", ATTACH_TYPE_LSM_MAC, true, false);
+    check_row("lsm/file_open", ATTACH_TYPE_LSM_MAC, false, false);
+    check_row("?fentry.s/x", ATTACH_TYPE_TRACE_FENTRY, true, false);
+    CHECK(spec_section_row(v, DIALECT_LINUX, "2/1") == NULL);
+    CHECK(spec_section_row(v, DIALECT_WINDOWS, "socket1") == NULL);
+}
+
+static void helpers_tell_types_apart(void)
+{
+    static const uint32_t plain[] = {1, 2, 3, 12}, skb[] = {1, 9, 10}, xdp[] = {1, 44};
+    static const struct {
+        uint32_t type;
+        bool plain, skb, xdp;
+    } rows[] = {
+        {PROG_TYPE_SOCKET_FILTER, true, false, false},
+        {PROG_TYPE_SCHED_CLS, true, true, false},
+        {PROG_TYPE_XDP, true, false, true},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        uint32_t type = rows[i].type;
+        CHECK(spec_may_call_all(v, DIALECT_LINUX, type, plain, 0));
+        CHECK(spec_may_call_all(v, DIALECT_LINUX, type, plain, ARRAY_SIZE(plain)) == rows[i].plain);
+        CHECK(spec_may_call_all(v, DIALECT_LINUX, type, skb, ARRAY_SIZE(skb)) == rows[i].skb);
+        CHECK(spec_may_call_all(v, DIALECT_LINUX, type, xdp, ARRAY_SIZE(xdp)) == rows[i].xdp);
+    }
 }
 
 static void only_whole_section_names_speak_for_a_dialect(void)
@@ -163,6 +208,9 @@ static void only_whole_section_names_speak_for_a_dialect(void)
     CHECK_EQ(spec_section_dialects(v, "xdp_fwd"), 0);
     CHECK_EQ(spec_section_dialects(v, "?xdp_fwd"), 0);
     CHECK_EQ(spec_section_dialects(v, "bind4"), 0);
+    CHECK_EQ(spec_section_dialects(v, "kprobe/x"), linux_only);
+    CHECK_EQ(spec_section_dialects(v, "cgroup/listen4"), windows_only);
+    CHECK_EQ(spec_section_dialects(v, "sockops"), linux_only | windows_only);
     CHECK_EQ(spec_section_dialects(v, ".text"), 0);
     CHECK_EQ(spec_section_dialects(v, ""), 0);
 }
@@ -170,9 +218,9 @@ static void only_whole_section_names_speak_for_a_dialect(void)
 static void the_longest_prefix_wins(void)
 {
     static const struct section_row rows[] = {
-        {"a", 1, false, 1 << DIALECT_LINUX},
-        {"abc", 3, false, 1 << DIALECT_LINUX},
-        {"ab", 2, false, 1 << DIALECT_LINUX},
+        {"a", 1, false, 1 << DIALECT_LINUX, false, false},
+        {"abc", 3, false, 1 << DIALECT_LINUX, false, false},
+        {"ab", 2, false, 1 << DIALECT_LINUX, false, false},
     };
     struct spec_view view = *v;
     view.sections = rows;
@@ -181,26 +229,6 @@ static void the_longest_prefix_wins(void)
     CHECK_EQ(spec_attach_type_by_section(&view, DIALECT_LINUX, "abd"), 2);
     CHECK_EQ(spec_attach_type_by_section(&view, DIALECT_LINUX, "ad"), 1);
     CHECK_EQ(spec_attach_type_by_section(&view, DIALECT_WINDOWS, "abcd"), 0);
-}
-
-static void layouts_are_ordered_and_inside(void)
-{
-    for (uint32_t id = 1; id < v->layout_count; id++) {
-        const struct layout_row *l = &v->layouts[id];
-        uint32_t end = 0;
-        CHECK(l->field_count != 0);
-        for (unsigned i = 0; i < l->field_count; i++) {
-            const struct field_row *f = &l->fields[i];
-            CHECK(f->off >= end && f->off + f->size <= l->size);
-            CHECK(f->native_size >= f->size || f->kind != FIELD_SCALAR);
-            CHECK(f->kind == FIELD_SCALAR || (f->native_size == 8 && f->access == FIELD_READ));
-            end = f->off + f->size;
-        }
-    }
-    CHECK_EQ(v->layouts[LAYOUT_XDP_LINUX].field_count, 6);
-    CHECK_EQ(v->layouts[LAYOUT_XDP_WINDOWS].field_count, 4);
-    CHECK_STR(v->layouts[LAYOUT_BIND].name, "bind_md_t");
-    CHECK_EQ(v->layouts[LAYOUT_BIND].fields[2].native_off, offsetof(struct bind_context, process_id));
 }
 
 static void check_field(uint32_t layout, int32_t off, uint32_t size, bool store, const char *name)
@@ -288,16 +316,16 @@ TEST_SUITE(spec)
 {
     v = spec_builtin();
     RUN(rows_0_are_zeros);
-    RUN(helpers_are_found_by_number);
     RUN(map_types_are_found);
     RUN(prog_types_are_found);
     RUN(attach_types_are_found);
     RUN(guids_have_the_layout_of_windows);
     RUN(helper_numbers_depend_on_dialect_and_type);
     RUN(sections_select_attach_types);
+    RUN(rows_of_sections_say_more);
+    RUN(helpers_tell_types_apart);
     RUN(only_whole_section_names_speak_for_a_dialect);
     RUN(the_longest_prefix_wins);
-    RUN(layouts_are_ordered_and_inside);
     RUN(loads_find_their_field);
     RUN(bad_loads_find_none);
     RUN(stores_are_exact);

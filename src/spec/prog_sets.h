@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// prog_sets: sets of program types, as the helper tables name them (TYPES_<set>). Inside the folder only.
+#pragma once
+
+#include "spec/spec.h"
+
+#define TYPE_BIT(type) (UINT64_C(1) << PROG_TYPE_##type)
+
+#define TYPES_ALL PROG_TYPES_ALL
+#define TYPES_WINDOWS                                                                                        \
+    (TYPE_BIT(XDP) | TYPE_BIT(BIND) | TYPE_BIT(SAMPLE) | TYPE_BIT(RAW_MEMORY) | TYPE_BIT(CGROUP_SOCK_ADDR) | \
+     TYPE_BIT(SOCK_OPS) | TYPE_BIT(NETEVENT) | TYPE_BIT(PROCESS))
+
+// One type.
+#define TYPES_XDP           TYPE_BIT(XDP)
+#define TYPES_SAMPLE        TYPE_BIT(SAMPLE)
+#define TYPES_NETEVENT      TYPE_BIT(NETEVENT)
+#define TYPES_PROCESS       TYPE_BIT(PROCESS)
+#define TYPES_KPROBE        TYPE_BIT(KPROBE)
+#define TYPES_PERF_EVENT    TYPE_BIT(PERF_EVENT)
+#define TYPES_CGROUP_SKB    TYPE_BIT(CGROUP_SKB)
+#define TYPES_CGROUP_SOCK   TYPE_BIT(CGROUP_SOCK)
+#define TYPES_CGROUP_SYSCTL TYPE_BIT(CGROUP_SYSCTL)
+#define TYPES_LIRC_MODE2    TYPE_BIT(LIRC_MODE2)
+#define TYPES_LSM           TYPE_BIT(LSM)
+#define TYPES_LWT_SEG6LOCAL TYPE_BIT(LWT_SEG6LOCAL)
+#define TYPES_SK_LOOKUP     TYPE_BIT(SK_LOOKUP)
+#define TYPES_SK_MSG        TYPE_BIT(SK_MSG)
+#define TYPES_SK_REUSEPORT  TYPE_BIT(SK_REUSEPORT)
+#define TYPES_SK_SKB        TYPE_BIT(SK_SKB)
+#define TYPES_SOCK_ADDR     TYPE_BIT(CGROUP_SOCK_ADDR)
+#define TYPES_SOCK_OPS      TYPE_BIT(SOCK_OPS)
+#define TYPES_STRUCT_OPS    TYPE_BIT(STRUCT_OPS)
+#define TYPES_SYSCALL       TYPE_BIT(SYSCALL)
+
+// Traffic control, and what has some of its helpers, too.
+#define TYPES_TC         (TYPE_BIT(SCHED_CLS) | TYPE_BIT(SCHED_ACT))
+#define TYPES_TC_XDP     (TYPES_TC | TYPES_XDP)
+#define TYPES_TC_CGROUP  (TYPES_TC | TYPES_CGROUP_SKB)
+#define TYPES_TC_SK      (TYPES_TC | TYPES_SK_SKB)
+#define TYPES_TC_XMIT    (TYPES_TC | TYPE_BIT(LWT_XMIT))
+#define TYPES_TC_XMIT_SK (TYPES_TC_XMIT | TYPES_SK_SKB)
+#define TYPES_LWT_ENCAP  (TYPE_BIT(LWT_IN) | TYPE_BIT(LWT_XMIT))
+#define TYPES_LWT        (TYPES_LWT_ENCAP | TYPE_BIT(LWT_OUT) | TYPES_LWT_SEG6LOCAL)
+#define TYPES_TC_LWT     (TYPES_TC | TYPES_LWT)
+#define TYPES_CSUM_DIFF  (TYPES_WINDOWS | TYPES_TC_LWT)
+#define TYPES_PULL       (TYPES_TC_LWT | TYPES_SK_SKB)
+#define TYPES_LOAD_BYTES                                                                                     \
+    (TYPES_PULL | TYPE_BIT(SOCKET_FILTER) | TYPES_CGROUP_SKB | TYPES_SK_REUSEPORT | TYPE_BIT(FLOW_DISSECTOR))
+#define TYPES_LOAD_RELATIVE  (TYPES_TC_CGROUP | TYPE_BIT(SOCKET_FILTER) | TYPES_SK_REUSEPORT)
+#define TYPES_CLASSID_PACKET TYPES_TC_LWT
+
+// Sockets.
+#define TYPES_LOOKUPS        (TYPES_TC_XDP | TYPES_CGROUP_SKB | TYPES_SK_SKB | TYPES_SOCK_ADDR)
+#define TYPES_SOCKET_RELEASE (TYPES_LOOKUPS | TYPES_SK_LOOKUP)
+#define TYPES_SOCKET_CASTS                                                                                   \
+    (TYPES_SOCKET_RELEASE | TYPE_BIT(SOCKET_FILTER) | TYPES_LWT | TYPES_SOCK_OPS | TYPES_SK_MSG |            \
+     TYPE_BIT(FLOW_DISSECTOR) | TYPES_TRACING_BTF)
+#define TYPES_SOCKET_UID        (TYPES_TC_CGROUP | TYPE_BIT(SOCKET_FILTER) | TYPES_SK_SKB)
+#define TYPES_COOKIE            (TYPES_SOCKET_UID | TYPES_CGROUP_SOCK | TYPES_SOCK_OPS | TYPES_SOCK_ADDR)
+#define TYPES_COOKIE_SK         (TYPES_TRACING_BTF | TYPES_SK_REUSEPORT)
+#define TYPES_SOCKET_OPTIONS    (TYPES_SOCK_OPS | TYPES_SOCK_ADDR)
+#define TYPES_SOCKET_OPTIONS_SK (TYPES_STRUCT_OPS | TYPE_BIT(CGROUP_SOCKOPT) | TYPES_LSM)
+#define TYPES_TCP               (TYPES_TC_CGROUP | TYPES_SOCK_OPS | TYPE_BIT(CGROUP_SOCKOPT))
+#define TYPES_SK_STORAGE        (TYPES_TCP | TYPES_SK_MSG | TYPES_SOCK_ADDR)
+#define TYPES_SK_STORAGE_TRACE  (TYPES_TRACING_BTF | TYPES_STRUCT_OPS)
+#define TYPES_NETNS_COOKIE      (TYPES_SK_STORAGE | TYPE_BIT(SOCKET_FILTER) | TYPES_CGROUP_SOCK)
+
+// Control groups.
+#define TYPES_RETVAL                                                                                         \
+    (TYPES_CGROUP_SOCK | TYPE_BIT(CGROUP_DEVICE) | TYPES_SOCK_ADDR | TYPES_CGROUP_SYSCTL |                   \
+     TYPE_BIT(CGROUP_SOCKOPT) | TYPES_LSM)
+#define TYPES_CGROUP_STORAGE (TYPES_RETVAL | TYPES_CGROUP_SKB | TYPES_SOCK_OPS)
+
+// Tracing.
+#define TYPES_TRACING_ONLY TYPE_BIT(TRACING)
+#define TYPES_TRACING_BTF  (TYPES_TRACING_ONLY | TYPES_LSM | TYPES_SYSCALL)
+#define TYPES_PROBES                                                                                         \
+    (TYPES_KPROBE | TYPE_BIT(TRACEPOINT) | TYPES_PERF_EVENT | TYPE_BIT(RAW_TRACEPOINT) |                     \
+     TYPE_BIT(RAW_TRACEPOINT_WRITABLE))
+#define TYPES_TRACING (TYPES_PROBES | TYPES_TRACING_BTF)
+#define TYPES_FUNC_IP (TYPES_KPROBE | TYPES_TRACING_ONLY)
+
+// All but some.
+#define TYPES_CLASSID_CURRENT (TYPES_ALL & ~TYPES_CLASSID_PACKET)
+#define TYPES_LOCKS           (TYPES_ALL & ~(TYPES_PROBES | TYPE_BIT(SOCKET_FILTER)))
+#define TYPES_TIMERS          (TYPES_ALL & ~TYPES_PROBES)
+#define TYPES_COARSE                                                                                         \
+    (TYPES_ALL & ~(TYPES_PROBES | TYPES_TRACING_BTF | TYPE_BIT(CGROUP_DEVICE) | TYPE_BIT(CGROUP_SOCKOPT) |   \
+                   TYPE_BIT(NETFILTER)))
+#define TYPES_EVENTS                                                                                         \
+    (TYPES_ALL & ~(TYPES_SK_REUSEPORT | TYPE_BIT(FLOW_DISSECTOR) | TYPE_BIT(NETFILTER) | TYPES_STRUCT_OPS))
