@@ -95,6 +95,7 @@ static struct btf_type read_type(const struct btf *btf, uint32_t off)
         .kind = info >> 24 & 31,
         .name_off = word(btf, off),
         .vlen = info & 0xffff,
+        .flag = info >> 31 != 0,
         .value = word(btf, off + 8),
         .items = off + BTF_TYPE_SIZE,
     };
@@ -219,6 +220,19 @@ struct btf_item btf_item(const struct btf *btf, const struct btf_type *type, uin
         item.type = word(btf, type->items);
         item.size = word(btf, type->items + 8);
         break;
+    case BTF_ENUM:
+        item.name_off = word(btf, off);
+        item.off = word(btf, off + 4);
+        item.size = type->flag && item.off >> 31 != 0 ? UINT32_MAX : 0;
+        break;
+    case BTF_ENUM64:
+        item.name_off = word(btf, off);
+        item.off = word(btf, off + 4);
+        item.size = word(btf, off + 8);
+        break;
+    case BTF_INT:
+    case BTF_VAR:
+    case BTF_DECL_TAG: item.off = word(btf, type->items); break;
     default: break;
     }
     return item;
@@ -274,6 +288,19 @@ bool btf_size(const struct btf *btf, uint32_t id, uint32_t *out)
         }
     }
     return false;
+}
+
+uint32_t btf_name_length(const char *name)
+{
+    uint32_t length = 0;
+    while (name[length] != '\0') {
+        if (length != 0 && name[length] == '_' && name[length + 1] == '_' && name[length + 2] == '_' &&
+            name[length + 3] != '_' && name[length + 3] != '\0' && name[length - 1] != '_') {
+            return length;
+        }
+        length++;
+    }
+    return length;
 }
 
 void btf_patch(struct btf *btf, uint32_t off, uint32_t value)

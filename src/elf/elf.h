@@ -22,9 +22,15 @@ struct elf_options {
     enum dialect dialect;
     enum dialect platform_default;
     const char *name; // object name for the maps of global data ("<name>.rodata"); NULL: "object"
+    // Types that CO-RE relocations are resolved against, as bytes of a .BTF section or of an ELF file that
+    // has one; NULL: the object's own. Bytes that are no BTF fail the object only when it has such
+    // relocations.
+    const void *target_btf;
+    size_t target_btf_size;
+    const char *kconfig; // values of extern variables of .kconfig, "NAME=value" lines; NULL: none is known
 };
 
-enum elf_map_kind { ELF_MAP_USER, ELF_MAP_RODATA, ELF_MAP_DATA, ELF_MAP_BSS };
+enum elf_map_kind { ELF_MAP_USER, ELF_MAP_RODATA, ELF_MAP_DATA, ELF_MAP_BSS, ELF_MAP_KCONFIG };
 
 struct elf_map {
     struct map_def def;
@@ -32,8 +38,12 @@ struct elf_map {
     bool legacy;            // from a `maps` section
     uint32_t pinning;       // 0 none, 1 by name (LIBBPF_PIN_BY_NAME), else as the object has it
     const char *section;    // ".maps", ".rodata.str1.1", ...
-    const uint8_t *initial; // def.value_size bytes for RODATA and DATA, else NULL (BSS: zeroes)
+    const uint8_t *initial; // def.value_size bytes for RODATA, DATA and KCONFIG, else NULL (BSS: zeroes)
     uint32_t btf_key_type, btf_value_type; // ids in `btf`, 0 = none
+    uint32_t inner; // of a map of maps: 1 + index of the inner maps' template in elf_object.maps; 0 = none
+    const char *unknown;  // KCONFIG: a variable that has no value (the map cannot be loaded then), or NULL
+    uint32_t field_count; // parts of the value that programs may use through helpers only
+    struct map_field fields[MAP_MAX_FIELDS];
 };
 
 // A program as the object has it: decoded instructions with calls, data and maps resolved within the object.
@@ -41,11 +51,17 @@ struct elf_map {
 // the rest, once the type is known.
 struct elf_program {
     const char *name, *section;
-    bool autoload;            // false for "?section"
-    uint32_t attach_type;     // from the section name, ATTACH_TYPE_NONE when it says nothing
-    uint32_t insn_count;      // slots, subprograms included
-    const struct insn *insns; // map references are indices into elf_object.maps
+    bool autoload;  // false for "?section"
+    bool sleepable; // the section says so ("lsm.s/...")
+    // No program: other code calls it, and its section is of no type. `insns` call it for any numbers as
+    // arguments.
+    bool is_function;
+    uint32_t attach_type;        // from the section name, ATTACH_TYPE_NONE when it says nothing
+    uint32_t likely_attach_type; // the same, or a guess that is good enough to verify the program
+    uint32_t insn_count;         // slots, subprograms included
+    const struct insn *insns;    // map references are indices into elf_object.maps
     const struct func *funcs;
+    const uint32_t *func_types; // ids of the functions' FUNCs in `btf`, 0 = none
     uint32_t func_count;
     const struct line *lines;
     uint32_t line_count;
@@ -53,15 +69,19 @@ struct elf_program {
 
 struct elf_object {
     const char *license; // "" when missing
+    bool has_license;
     uint32_t kernel_version;
     enum dialect dialect;
     struct elf_map *maps;
     uint32_t map_count;
+    uint32_t template_count; // templates of inner maps follow in `maps`: they are described, never created
     struct elf_program *programs;
     uint32_t program_count;
     const uint8_t *btf; // raw .BTF, or NULL
     uint32_t btf_size;
-    const char *strings; // of the lines
+    const struct btf *types;     // the same, parsed, or NULL
+    const struct elf_tags *tags; // of parameters of functions, or NULL (elf_contract.c)
+    const char *strings;         // of the lines and of poison
     uint32_t strings_size;
 };
 
@@ -73,7 +93,8 @@ ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options 
                        struct elf_object *out, struct elf_error *error) MUST_CHECK;
 
 // Canonical form of program `index` as `prog_type`/`attach_type`: helper numbers become ids, maps become
-// indices into out->maps. map_of[i] is the index in object->maps of out->maps[i] (SPEC_MAX_MAPS entries).
+// indices into out->maps. map_of[i] is the index in object->maps of out->maps[i] (SPEC_MAX_MAPS entries);
+// from object->map_count on it is a template.
 ebpf_result_t elf_program_canonical(const struct elf_object *object, uint32_t index,
                                     const struct spec_view *spec, uint32_t prog_type, uint32_t attach_type,
                                     struct arena *arena, struct program *out, uint32_t map_of[SPEC_MAX_MAPS],

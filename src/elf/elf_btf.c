@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // elf_btf: connects BTF and BTF.ext with the object: which FUNC a function has, its source lines, and where
-// the variables of a DATASEC lie (compilers leave zeros there). CO-RE records are not read: the compiler's
-// own offsets, which the instructions already hold, are right for the object's own types. Source: Linux
-// Documentation/bpf/btf.rst, section 4.
+// the variables of a DATASEC lie (compilers leave zeros there); and reads the CO-RE records, which elf_core.c
+// applies. Source: Linux Documentation/bpf/btf.rst, section 4.
 #include "elf/elf_int.h"
 
 #define EXT_HEADER_SIZE 24u // up to and including line_info_len
 #define FUNC_INFO_SIZE  8u
 #define LINE_INFO_SIZE  16u
+#define CORE_RELO_SIZE  16u
+#define EXT_CORE_SIZE   32u // of a header that knows CO-RE
+#define CORE_KINDS      13u
 
 // A part of .BTF.ext: groups of records, one group a section.
 struct part {
@@ -162,6 +164,42 @@ static ebpf_result_t read_line_info(struct elf_loader *l, struct part *part)
     return EBPF_SUCCESS;
 }
 
+static ebpf_result_t read_core_relo(struct elf_loader *l, struct part *part, const struct group *group,
+                                    struct elf_core_relo *out)
+{
+    struct reader record;
+    out->section = group->section;
+    TRY(read_slot(l, part, group, &record, &out->slot));
+    if (reader_u32(&record, &out->type) != EBPF_SUCCESS ||
+        reader_u32(&record, &out->access_off) != EBPF_SUCCESS ||
+        reader_u32(&record, &out->kind) != EBPF_SUCCESS || out->type > l->btf.count ||
+        out->access_off >= l->btf.strings_size || out->kind >= CORE_KINDS) {
+        return elf_fail(l, part->section,
+                        "the %s of instruction %u of section '%s' is outside .BTF or of unknown kind",
+                        part->what, out->slot, l->sections[group->section].name);
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t read_core_relos(struct elf_loader *l, struct part *part)
+{
+    if (part->record_size == 0) {
+        return EBPF_SUCCESS;
+    }
+    l->core_relos = arena_array(l->arena, reader_left(&part->r) / part->record_size, sizeof(*l->core_relos));
+    if (l->core_relos == NULL) {
+        return elf_no_memory(l);
+    }
+    while (reader_left(&part->r) != 0) {
+        struct group group;
+        TRY(next_group(l, part, &group));
+        for (uint32_t i = 0; i < group.count; i++) {
+            TRY(read_core_relo(l, part, &group, &l->core_relos[l->core_count++]));
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
 static ebpf_result_t read_ext(struct elf_loader *l, const struct elf_section *s)
 {
     struct reader r, body;
@@ -185,7 +223,15 @@ static ebpf_result_t read_ext(struct elf_loader *l, const struct elf_section *s)
     TRY(open_part(l, &body, func_off, func_size, FUNC_INFO_SIZE, &funcs));
     TRY(open_part(l, &body, line_off, line_size, LINE_INFO_SIZE, &lines));
     TRY(read_func_info(l, &funcs));
-    return read_line_info(l, &lines);
+    TRY(read_line_info(l, &lines));
+    uint32_t core_off, core_size;
+    if (header_size < EXT_CORE_SIZE || reader_u32(&r, &core_off) != EBPF_SUCCESS ||
+        reader_u32(&r, &core_size) != EBPF_SUCCESS) {
+        return EBPF_SUCCESS;
+    }
+    struct part core = {.section = s, .what = "CO-RE relocation"};
+    TRY(open_part(l, &body, core_off, core_size, CORE_RELO_SIZE, &core));
+    return read_core_relos(l, &core);
 }
 
 // Fills size and offsets of a DATASEC from the section and its symbols.
@@ -249,7 +295,8 @@ ebpf_result_t elf_read_btf(struct elf_loader *l)
         return elf_no_memory(l);
     }
     if (result != EBPF_SUCCESS) {
-        return elf_fail(l, s, "%s (type %u)", error.why, error.type);
+        return error.type == 0 ? elf_fail(l, s, "%s", error.why)
+                               : elf_fail(l, s, "%s (type %u)", error.why, error.type);
     }
     l->has_btf = true;
     for (uint32_t id = 1; id <= l->btf.count; id++) {

@@ -13,6 +13,8 @@ struct definition {
     const char *name;
     struct elf_map *map;
     bool has_key_size, has_value_size, has_values;
+    uint32_t inner_type;   // of the inner maps' definition, 0 = none
+    uint32_t id, inner_id; // eBPF for Windows: inner maps are like the one with this id; 0 = none
 };
 
 enum member_kind {
@@ -26,6 +28,8 @@ enum member_kind {
     // types
     MEMBER_KEY,
     MEMBER_VALUE,
+    MEMBER_ID,
+    MEMBER_INNER_ID,
     // an initialiser
     MEMBER_VALUES,
     MEMBER_IGNORED
@@ -48,8 +52,8 @@ static const struct {
     {"numa_node", MEMBER_IGNORED},
     {"map_extra", MEMBER_IGNORED},
     // eBPF for Windows
-    {"id", MEMBER_IGNORED},
-    {"inner_id", MEMBER_IGNORED},
+    {"id", MEMBER_ID},
+    {"inner_id", MEMBER_INNER_ID},
     {"inner_map_idx", MEMBER_IGNORED},
 };
 
@@ -105,6 +109,8 @@ static ebpf_result_t apply_number(struct definition *d, enum member_kind kind, c
     case MEMBER_TYPE: elf_map_set_type(d->l, &d->map->def, number); break;
     case MEMBER_ENTRIES: d->map->def.max_entries = number; break;
     case MEMBER_FLAGS: d->map->def.flags = number; break;
+    case MEMBER_ID: d->id = number; break;
+    case MEMBER_INNER_ID: d->inner_id = number; break;
     case MEMBER_KEY_SIZE: return set_size(d, member, &d->has_key_size, &d->map->def.key_size, number);
     case MEMBER_VALUE_SIZE: return set_size(d, member, &d->has_value_size, &d->map->def.value_size, number);
     case MEMBER_PINNING:
@@ -114,6 +120,22 @@ static ebpf_result_t apply_number(struct definition *d, enum member_kind kind, c
     default: break; // types and initialisers are no numbers
     }
     return EBPF_SUCCESS;
+}
+
+// The structure that an array of pointers is about: the definition of inner maps; 0 for others (programs).
+static uint32_t inner_definition(const struct btf *btf, uint32_t id)
+{
+    uint32_t array = 0, pointer = 0, target = 0;
+    if (!btf_resolve(btf, id, &array) || btf_type(btf, array).kind != BTF_ARRAY) {
+        return 0;
+    }
+    struct btf_type type = btf_type(btf, array);
+    if (!btf_resolve(btf, btf_item(btf, &type, 0).type, &pointer) || btf_type(btf, pointer).kind != BTF_PTR ||
+        !btf_resolve(btf, btf_type(btf, pointer).value, &target) ||
+        btf_type(btf, target).kind != BTF_STRUCT) {
+        return 0;
+    }
+    return target;
 }
 
 static ebpf_result_t apply_member(struct definition *d, const struct btf_item *item)
@@ -129,7 +151,10 @@ static ebpf_result_t apply_member(struct definition *d, const struct btf_item *i
     }
     switch (members[row].kind) {
     case MEMBER_IGNORED: return EBPF_SUCCESS;
-    case MEMBER_VALUES: d->has_values = true; return EBPF_SUCCESS;
+    case MEMBER_VALUES:
+        d->has_values = true;
+        d->inner_type = inner_definition(&d->l->btf, item->type);
+        return EBPF_SUCCESS;
     case MEMBER_KEY:
         TRY(read_type(d, member, item->type, &d->map->btf_key_type, &size));
         return set_size(d, member, &d->has_key_size, &d->map->def.key_size, size);
@@ -167,6 +192,24 @@ static ebpf_result_t read_map(struct definition *d, uint32_t type_id)
     }
     d->map->section = d->section->name;
     str_copy(d->map->def.name, sizeof(d->map->def.name), d->name);
+    elf_find_fields(l, d->map);
+    return EBPF_SUCCESS;
+}
+
+// Describes the inner maps of `outer` as a template.
+static ebpf_result_t read_template(const struct definition *outer)
+{
+    struct elf_loader *l = outer->l;
+    struct definition inner = {.l = l, .section = outer->section, .name = outer->name};
+    if (outer->inner_type == 0) {
+        return EBPF_SUCCESS;
+    }
+    inner.map = &l->templates[l->template_count];
+    TRY(read_map(&inner, outer->inner_type));
+    if (inner.inner_type != 0) {
+        return elf_fail(l, inner.section, "map '%s': its inner maps are maps of maps again", inner.name);
+    }
+    outer->map->inner = ELF_TEMPLATE | l->template_count++;
     return EBPF_SUCCESS;
 }
 
@@ -211,6 +254,43 @@ static ebpf_result_t place_variables(struct elf_loader *l, uint32_t section, str
     return EBPF_SUCCESS;
 }
 
+// What the definitions of one section say of each other's ids.
+struct links {
+    struct elf_pairs ids; // id -> map
+    uint32_t *inner_ids;  // by map, from `first` on
+    uint32_t first;
+};
+
+static ebpf_result_t add_map(struct elf_loader *l, const struct elf_section *s, const struct elf_pair *place,
+                             struct links *links)
+{
+    uint32_t map = l->object->map_count;
+    struct btf_type var = btf_type(&l->btf, place->value);
+    struct definition d = {.l = l, .section = s, .map = &l->object->maps[map]};
+    d.name = btf_string(&l->btf, var.name_off);
+    if (map != links->first && l->map_places.items[l->map_places.count - 1].key == place->key) {
+        return elf_fail(l, s, "map '%s' lies at the same place as another", d.name);
+    }
+    TRY(read_map(&d, var.value));
+    TRY(read_template(&d));
+    links->ids.items[links->ids.count++] = (struct elf_pair){d.id, map};
+    links->inner_ids[map - links->first] = d.inner_id;
+    l->map_places.items[l->map_places.count++] = (struct elf_pair){place->key, map};
+    l->object->map_count++;
+    return EBPF_SUCCESS;
+}
+
+static void link_by_id(struct elf_loader *l, struct links *links)
+{
+    elf_pairs_sort(&links->ids);
+    for (uint32_t i = 0; i < links->ids.count; i++) {
+        struct elf_map *map = &l->object->maps[links->first + i];
+        if (links->inner_ids[i] != 0 && map->inner == 0) {
+            map->inner = elf_pairs_find(&links->ids, links->inner_ids[i]) + 1; // ELF_NO_INDEX: 0
+        }
+    }
+}
+
 ebpf_result_t elf_collect_btf_maps(struct elf_loader *l)
 {
     struct elf_pairs places = {0};
@@ -223,16 +303,15 @@ ebpf_result_t elf_collect_btf_maps(struct elf_loader *l)
         return elf_fail(l, s, "maps in this section need BTF: compile with -g (clang) or -gbtf (gcc)");
     }
     TRY(place_variables(l, section, &places));
-    for (uint32_t i = 0; i < places.count; i++) {
-        struct btf_type var = btf_type(&l->btf, places.items[i].value);
-        struct definition d = {.l = l, .section = s, .map = &l->object->maps[l->object->map_count]};
-        d.name = btf_string(&l->btf, var.name_off);
-        if (i != 0 && places.items[i].key == places.items[i - 1].key) {
-            return elf_fail(l, s, "map '%s' lies at the same place as another", d.name);
-        }
-        TRY(read_map(&d, var.value));
-        l->map_places.items[l->map_places.count++] =
-            (struct elf_pair){places.items[i].key, l->object->map_count++};
+    struct links links = {.first = l->object->map_count};
+    links.ids.items = arena_array(l->arena, places.count, sizeof(struct elf_pair));
+    links.inner_ids = arena_array(l->arena, places.count, sizeof(*links.inner_ids));
+    if (links.ids.items == NULL || links.inner_ids == NULL) {
+        return elf_no_memory(l);
     }
+    for (uint32_t i = 0; i < places.count; i++) {
+        TRY(add_map(l, s, &places.items[i], &links));
+    }
+    link_by_id(l, &links);
     return EBPF_SUCCESS;
 }

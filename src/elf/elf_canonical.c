@@ -5,7 +5,8 @@
 // Maps of the program so far, in the order of their first use.
 struct used_maps {
     const struct elf_object *object;
-    struct map_def *defs; // SPEC_MAX_MAPS entries
+    struct map_def *defs;    // SPEC_MAX_MAPS entries
+    struct map_facts *facts; // SPEC_MAX_MAPS entries
     uint32_t *map_of;
     uint32_t count;
 };
@@ -23,6 +24,29 @@ static uint32_t use_map(struct used_maps *used, uint32_t index)
         used->count++;
     }
     return at;
+}
+
+// What is known of the maps; templates of inner maps become maps of the program. False when there are too
+// many.
+static bool add_facts(const struct spec_view *spec, struct used_maps *used)
+{
+    for (uint32_t i = 0; i < used->count; i++) { // grows meanwhile
+        const struct elf_map *map = &used->object->maps[used->map_of[i]];
+        struct map_facts *facts = &used->facts[i];
+        if (map->inner != 0 && (spec->map_types[map->def.type].flags & MAP_OF_MAPS) != 0) {
+            facts->has_inner = true;
+            facts->inner = use_map(used, map->inner - 1);
+            if (facts->inner == SPEC_MAX_MAPS) {
+                return false;
+            }
+        }
+        facts->field_count = map->field_count;
+        memcpy(facts->fields, map->fields, sizeof(facts->fields));
+        bool is_constant =
+            map->kind == ELF_MAP_RODATA || (map->kind == ELF_MAP_KCONFIG && map->unknown == NULL);
+        facts->contents = is_constant ? map->initial : NULL;
+    }
+    return true;
 }
 
 static int64_t helper_of(const struct spec_view *spec, enum dialect dialect, uint32_t prog_type, int64_t imm)
@@ -52,7 +76,16 @@ static bool translate(const struct spec_view *spec, uint32_t prog_type, struct i
     return true;
 }
 
-static void fill_program(const struct elf_object *object, const struct elf_program *p, struct program *out)
+// Name of the type that the program gets its context as; "" when there is none.
+static const char *context_name(const struct spec_view *spec, const struct program *p)
+{
+    bool known = p->type < spec->prog_type_count && p->attach_type < spec->attach_type_count;
+    uint32_t layout = known ? program_layout(spec, p) : LAYOUT_NONE;
+    return layout != LAYOUT_NONE && layout < spec->layout_count ? spec->layouts[layout].name : "";
+}
+
+static void fill_program(const struct elf_object *object, const struct elf_program *p, uint32_t prog_flags,
+                         struct program *out)
 {
     out->dialect = object->dialect;
     out->insn_count = p->insn_count;
@@ -60,6 +93,7 @@ static void fill_program(const struct elf_object *object, const struct elf_progr
     out->func_count = p->func_count;
     out->lines = p->lines;
     out->line_count = p->line_count;
+    out->sleepable = p->sleepable && (prog_flags & PROG_SLEEPABLE) != 0;
     out->strings = object->strings;
     out->strings_size = object->strings_size;
     str_copy(out->name, sizeof(out->name), p->name);
@@ -93,19 +127,27 @@ ebpf_result_t elf_program_canonical(const struct elf_object *object, uint32_t in
     struct insn *insns = arena_copy(arena, p->insns, (size_t)p->insn_count * sizeof(*insns));
     uint32_t *indices = arena_array(arena, SPEC_MAX_MAPS, sizeof(*indices));
     struct map_def *defs = arena_array(arena, SPEC_MAX_MAPS, sizeof(*defs));
-    struct used_maps used = {.object = object, .defs = defs, .map_of = indices};
-    if (insns == NULL || indices == NULL || defs == NULL) {
+    struct map_facts *facts = arena_array(arena, SPEC_MAX_MAPS, sizeof(*facts));
+    struct used_maps used = {.object = object, .defs = defs, .facts = facts, .map_of = indices};
+    if (insns == NULL || indices == NULL || defs == NULL || facts == NULL) {
         elf_error_set(error, "", "there is not enough memory for program '%s'", p->name);
         return EBPF_NO_MEMORY;
     }
-    if (!translate(spec, prog_type, insns, p->insn_count, &used)) {
+    if (!translate(spec, prog_type, insns, p->insn_count, &used) || !add_facts(spec, &used)) {
         elf_error_set(error, p->section, "program '%s' uses more than %u maps", p->name, SPEC_MAX_MAPS);
         return EBPF_OPERATION_NOT_SUPPORTED;
     }
-    fill_program(object, p, &program);
+    fill_program(object, p, prog_type < spec->prog_type_count ? spec->prog_types[prog_type].flags : 0,
+                 &program);
     program.insns = insns;
     program.maps = defs;
     program.map_count = used.count;
+    program.map_facts = facts;
+    if (elf_make_contracts(object, p, context_name(spec, &program), arena, &program.contracts) !=
+        EBPF_SUCCESS) {
+        elf_error_set(error, "", "there is not enough memory for program '%s'", p->name);
+        return EBPF_NO_MEMORY;
+    }
     TRY(check(spec, p, &program, error));
     memcpy(map_of, indices, SPEC_MAX_MAPS * sizeof(*indices));
     *out = program;

@@ -103,6 +103,7 @@ static ebpf_result_t make_function(struct elf_loader *l, const struct elf_pair *
     }
     out->name = symbol->name[0] != '\0' ? symbol->name : s->name;
     out->end = slots != 0 ? out->start + (uint32_t)slots : limit;
+    out->is_label = symbol->type != ELF_SYM_FUNC && l->sections[l->symtab].link == l->names_section;
     out->is_static = symbol->bind == ELF_BIND_LOCAL;
     out->is_hidden = symbol->visibility == ELF_HIDDEN || symbol->visibility == ELF_HIDDEN_INTERNAL;
     s->has_entries = s->has_entries || !out->is_static;

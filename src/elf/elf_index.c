@@ -5,7 +5,7 @@
 static const struct hash_key name_hash_key = {0x656c662d6e616d65u, 0x2d6b65792d303031u};
 
 // Names come from the object: nothing in a message may move a terminal's cursor or break its line.
-static void make_printable(char *text)
+void elf_make_printable(char *text)
 {
     for (; *text != '\0'; text++) {
         if ((uint8_t)*text < ' ' || *text == 0x7f) {
@@ -18,8 +18,8 @@ static void set_error(struct elf_error *error, const char *section, const char *
 {
     str_copy(error->section, sizeof(error->section), section);
     str_vformat(error->message, sizeof(error->message), fmt, args);
-    make_printable(error->section);
-    make_printable(error->message);
+    elf_make_printable(error->section);
+    elf_make_printable(error->message);
 }
 
 void elf_error_set(struct elf_error *error, const char *section, const char *fmt, ...)
@@ -127,6 +127,11 @@ uint32_t elf_name_length(const char *name)
         length++;
     }
     return length;
+}
+
+uint64_t elf_bytes_key(const char *name, uint32_t length)
+{
+    return hash_bytes(&name_hash_key, name, length);
 }
 
 uint64_t elf_name_key(const char *name, uint32_t scope)

@@ -125,8 +125,12 @@ static void malformed_case(const struct malformed *row)
 {
     struct test_file file = test_file_read(row->object, ".o");
     struct elf_options options = test_options();
-    struct test_object o;
+    struct test_object o, target;
+    bool has_target = strcmp(row->object, "core") == 0;
     REQUIRE(file.bytes != NULL);
+    if (has_target) {
+        test_open_target(&target, "core_target", &options);
+    }
     for (size_t i = 0; i < ARRAY_SIZE(row->patches); i++) {
         CHECK(apply_patch(&file, &row->patches[i]));
     }
@@ -137,21 +141,23 @@ static void malformed_case(const struct malformed *row)
         test_fail(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", o.error.message, row->reason);
     }
     test_close(&o);
+    if (has_target) {
+        test_close(&target);
+    }
     free(file.bytes);
 }
 
 // Opens any bytes; what opens must also have canonical programs, or say why not.
-static ebpf_result_t try_bytes(const uint8_t *bytes, size_t size)
+static ebpf_result_t try_bytes(const uint8_t *bytes, size_t size, const struct elf_options *options)
 {
-    struct elf_options options = test_options();
     struct test_object o;
-    test_open(&o, bytes, size, &options);
+    test_open(&o, bytes, size, options);
     for (uint32_t i = 0; o.result == EBPF_SUCCESS && i < o.object.program_count; i++) {
         struct program p;
         uint32_t map_of[SPEC_MAX_MAPS];
         const struct elf_program *ep = &o.object.programs[i];
-        o.result = elf_program_canonical(&o.object, i, options.spec, test_prog_type(ep), ep->attach_type,
-                                         &o.arena, &p, map_of, &o.error);
+        o.result = elf_program_canonical(&o.object, i, options->spec, test_prog_type(ep),
+                                         ep->likely_attach_type, &o.arena, &p, map_of, &o.error);
     }
     CHECK(o.result == EBPF_SUCCESS || o.error.message[0] != 0);
     ebpf_result_t result = o.result;
@@ -161,34 +167,108 @@ static ebpf_result_t try_bytes(const uint8_t *bytes, size_t size)
 
 static void truncated(void)
 {
+    struct elf_options options = test_options();
     struct test_file file = test_file_read("rich", ".o");
     REQUIRE(file.bytes != NULL);
     for (size_t size = 0; size < file.size; size += size < 64 ? 1 : 23) {
         uint8_t *exact = malloc(size != 0 ? size : 1);
         REQUIRE(exact != NULL);
         memcpy(exact, file.bytes, size);
-        CHECK(try_bytes(exact, size) != EBPF_SUCCESS); // the section headers are at the end
+        CHECK(try_bytes(exact, size, &options) != EBPF_SUCCESS); // the section headers are at the end
         free(exact);
+    }
+    free(file.bytes);
+}
+
+// Every byte becomes each of `count` values in turn.
+static void change_bytes(const char *name, const struct elf_options *options, size_t count)
+{
+    static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+    struct test_file file = test_file_read(name, ".o");
+    REQUIRE(file.bytes != NULL);
+    CHECK_OK(try_bytes(file.bytes, file.size, options));
+    for (size_t at = 0; at < file.size; at++) {
+        uint8_t kept = file.bytes[at];
+        for (size_t i = 0; i < count; i++) {
+            file.bytes[at] = values[(at + i) % ARRAY_SIZE(values)];
+            ebpf_result_t result = try_bytes(file.bytes, file.size, options);
+            CHECK(result == EBPF_SUCCESS || result == EBPF_ELF_PARSING_FAILED ||
+                  result == EBPF_OPERATION_NOT_SUPPORTED);
+        }
+        file.bytes[at] = kept;
     }
     free(file.bytes);
 }
 
 static void changed_bytes(const char *name)
 {
-    static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
-    struct test_file file = test_file_read(name, ".o");
+    struct elf_options options = test_options();
+    change_bytes(name, &options, 5);
+}
+
+// The larger objects, with types that CO-RE relocations are resolved against.
+static void changed_core_bytes(const char *name)
+{
+    struct elf_options options = test_options();
+    struct test_object target;
+    test_open_target(&target, "core_target", &options);
+    change_bytes(name, &options, 1);
+    test_close(&target);
+}
+
+// Any bytes as the types that CO-RE relocations are resolved against: an error, or an object.
+static void changed_target(void)
+{
+    static const uint8_t values[] = {0x00, 0x01, 0x03, 0x80, 0xff};
+    struct test_file file = test_file_read("core", ".o");
+    struct elf_options options = test_options();
+    struct test_object target, o;
+    unsigned opened = 0;
     REQUIRE(file.bytes != NULL);
-    CHECK_OK(try_bytes(file.bytes, file.size));
-    for (size_t at = 0; at < file.size; at++) {
-        uint8_t kept = file.bytes[at];
-        for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-            file.bytes[at] = values[i];
-            ebpf_result_t result = try_bytes(file.bytes, file.size);
-            CHECK(result == EBPF_SUCCESS || result == EBPF_ELF_PARSING_FAILED ||
-                  result == EBPF_OPERATION_NOT_SUPPORTED);
-        }
-        file.bytes[at] = kept;
+    test_open_target(&target, "core_target", &options);
+    uint8_t *bytes = malloc(options.target_btf_size);
+    REQUIRE(bytes != NULL);
+    memcpy(bytes, options.target_btf, options.target_btf_size);
+    options.target_btf = bytes;
+    for (size_t at = 0; at < options.target_btf_size; at++) {
+        uint8_t kept = bytes[at];
+        bytes[at] = values[at % ARRAY_SIZE(values)];
+        test_open(&o, file.bytes, file.size, &options);
+        opened += o.result == EBPF_SUCCESS;
+        CHECK(o.result == EBPF_SUCCESS || strstr(o.error.message, "the BTF to relocate against") != NULL);
+        test_close(&o);
+        bytes[at] = kept;
     }
+    CHECK(opened > 100 && opened < options.target_btf_size);
+    free(bytes);
+    test_close(&target);
+    free(file.bytes);
+}
+
+// An ELF file's .BTF does as well; one without, or with headers that lead nowhere, is an error.
+static void target_in_an_object(void)
+{
+    struct test_file file = test_file_read("core", ".o"), target = test_file_read("core_target", ".o");
+    struct elf_options options = test_options();
+    struct test_object o;
+    unsigned opened = 0;
+    REQUIRE(file.bytes != NULL && target.bytes != NULL);
+    options.target_btf = target.bytes;
+    options.target_btf_size = target.size;
+    test_open(&o, file.bytes, file.size, &options);
+    CHECK_OK(o.result);
+    CHECK_EQ(o.object.programs[0].insns[0].off, 32); // struct outer.a
+    test_close(&o);
+    for (size_t at = 6; at < target.size; at += at < 64 || at > target.size - 2048 ? 1 : 37) {
+        target.bytes[at] ^= 0xff;
+        test_open(&o, file.bytes, file.size, &options);
+        opened += o.result == EBPF_SUCCESS;
+        CHECK(o.result == EBPF_SUCCESS || strstr(o.error.message, "the BTF to relocate against") != NULL);
+        test_close(&o);
+        target.bytes[at] ^= 0xff;
+    }
+    CHECK(opened > 100);
+    free(target.bytes);
     free(file.bytes);
 }
 
@@ -206,19 +286,19 @@ static void oversized(void)
 // A message is one printable line whatever the object's names hold.
 static void names_are_made_printable(void)
 {
-    struct test_file file = test_file_read("extern", ".o");
+    struct test_file file = test_file_read("rich", ".o");
     struct elf_options options = test_options();
     struct test_object o;
     REQUIRE(file.bytes != NULL);
-    uint64_t strings = find_section(&file, ".strtab");
-    uint64_t name = find_text(&file, strings, "CONFIG_HZ");
+    uint64_t strings = find_section(&file, ".BTF");
+    uint64_t name = find_text(&file, strings, "max_entries");
     REQUIRE(name != 0);
     file.bytes[name] = '\n';
     file.bytes[name + 1] = 0x1b;
     test_open(&o, file.bytes, file.size, &options);
-    CHECK_EQ(o.result, EBPF_OPERATION_NOT_SUPPORTED);
+    CHECK_EQ(o.result, EBPF_ELF_PARSING_FAILED);
     CHECK(strstr(o.error.message, "'?"
-                                  "?NFIG_HZ'") != NULL);
+                                  "?x_entries'") != NULL);
     test_close(&o);
     free(file.bytes);
 }
@@ -231,6 +311,10 @@ TEST_SUITE(elf_malformed)
     RUN(truncated);
     RUN(oversized);
     RUN(names_are_made_printable);
+    RUN(changed_target);
+    RUN(target_in_an_object);
+    RUN_WITH("changed bytes: facts", changed_core_bytes, "facts");
+    RUN_WITH("changed bytes: core", changed_core_bytes, "core");
     RUN_WITH("changed bytes: legacy_36", changed_bytes, "legacy_36");
     RUN_WITH("changed bytes: nested", changed_bytes, "nested");
     RUN_WITH("changed bytes: legacy_gcc", changed_bytes, "legacy_gcc");

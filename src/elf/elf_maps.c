@@ -7,16 +7,19 @@
 
 // How a definition of `size` bytes continues after type, key size, value size and entries (words; 0 = no such
 // field). The first row that fits is taken. Sizes without a row: flags at word 4, and the rest must be zero.
+// The inner maps of a map of maps are like the one with the id `inner_id`, or like number `inner_index` of
+// the section.
 struct legacy_form {
     uint32_t size;
     bool windows; // only in the Windows dialect
-    uint8_t flags, pinning;
+    uint8_t flags, pinning, id, inner_id, inner_index;
 };
 static const struct legacy_form legacy_forms[] = {
-    {32, true, 0, 5},  // eBPF for Windows: inner_map_idx, pinning, id, inner_id
-    {16, false, 0, 0}, // the four common words
-    {28, false, 4, 0}, // Linux samples: flags, inner_map_idx, numa_node; iproute2: flags, id, pinning
-    {36, false, 4, 6}, // iproute2: flags, id, pinning, inner_id, inner_idx
+    {32, true, 0, 5, 6, 7, 4},  // eBPF for Windows: inner_map_idx, pinning, id, inner_id
+    {16, false, 0, 0, 0, 0, 0}, // the four common words
+    {28, false, 4, 0, 0, 0,
+     5}, // Linux samples: flags, inner_map_idx, numa_node; iproute2: flags, id, pinning
+    {36, false, 4, 6, 5, 7, 0}, // iproute2: flags, id, pinning, inner_id, inner_idx
 };
 
 void elf_map_set_type(const struct elf_loader *l, struct map_def *def, uint32_t number)
@@ -81,7 +84,7 @@ static struct legacy_form find_form(const struct elf_loader *l, uint32_t size, b
         }
     }
     *tail_must_be_zero = true;
-    return (struct legacy_form){size, false, 4, 0};
+    return (struct legacy_form){.size = size, .flags = 4};
 }
 
 static ebpf_result_t read_legacy_map(struct elf_loader *l, const struct elf_symbol *symbol, uint32_t size,
@@ -112,29 +115,77 @@ static ebpf_result_t read_legacy_map(struct elf_loader *l, const struct elf_symb
     return EBPF_SUCCESS;
 }
 
+// Sets the inner maps of the maps from `first` on, whose definitions of `size` bytes start at places[from].
+static ebpf_result_t link_inner_maps(struct elf_loader *l, const struct elf_pairs *places, uint32_t from,
+                                     uint32_t first, uint32_t size)
+{
+    const struct elf_section *s = &l->sections[places->items[from].key >> 32];
+    uint32_t count = l->object->map_count - first;
+    bool unused;
+    struct legacy_form form = find_form(l, size, &unused);
+    struct elf_pairs ids = {.items = arena_array(l->arena, count, sizeof(struct elf_pair)), .count = count};
+    if (ids.items == NULL) {
+        return elf_no_memory(l);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t off = (uint32_t)places->items[from + i].key;
+        ids.items[i] = (struct elf_pair){definition_word(s, off, form.id), first + i};
+    }
+    elf_pairs_sort(&ids);
+    for (uint32_t i = 0; i < count; i++) {
+        struct elf_map *map = &l->object->maps[first + i];
+        uint64_t off = (uint32_t)places->items[from + i].key;
+        uint32_t id = form.inner_id != 0 ? definition_word(s, off, form.inner_id) : 0;
+        uint32_t index = form.inner_index != 0 ? definition_word(s, off, form.inner_index) : ELF_NO_INDEX;
+        if ((l->options->spec->map_types[map->def.type].flags & MAP_OF_MAPS) != 0) {
+            uint32_t inner = id != 0 && form.id != 0 ? elf_pairs_find(&ids, id)
+                             : index < count         ? first + index
+                                                     : ELF_NO_INDEX;
+            map->inner = inner + 1; // ELF_NO_INDEX: 0
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+// Bytes of each definition of the maps places[from, to), which are those of one section: what they share
+// evenly, else what their symbols say (linked objects have gaps where a definition was dropped). 0 when
+// neither holds.
+static uint32_t definition_size(const struct elf_loader *l, const struct elf_pairs *places, uint32_t from,
+                                uint32_t to)
+{
+    const struct elf_section *s = &l->sections[places->items[from].key >> 32];
+    uint64_t share = s->size % (to - from) == 0 ? s->size / (to - from) : 0;
+    uint64_t symbol_size = l->symbols[places->items[from].value].size;
+    bool even = share != 0, sized = true;
+    uint64_t end = 0;
+    for (uint32_t i = from; i < to; i++) {
+        const struct elf_symbol *symbol = &l->symbols[places->items[i].value];
+        even = even && symbol->value == (i - from) * share;
+        sized = sized && symbol->size == symbol_size && symbol->value >= end &&
+                symbol_size <= s->size - symbol->value;
+        end = symbol->value + symbol->size;
+    }
+    uint64_t size = even ? share : sized ? symbol_size : 0;
+    return size % WORD == 0 && size >= 4 * WORD && size <= 64 * WORD ? (uint32_t)size : 0;
+}
+
 // Adds the maps places[from, to), which are those of one section.
 static ebpf_result_t collect_legacy_section(struct elf_loader *l, const struct elf_pairs *places,
                                             uint32_t from, uint32_t to)
 {
     const struct elf_section *s = &l->sections[places->items[from].key >> 32];
-    uint32_t count = to - from;
-    uint64_t size = s->size / count;
-    if (s->size % count != 0 || size % WORD != 0 || size < 4 * WORD || size > 64 * WORD) {
-        return elf_fail(l, s, "%llu bytes are no whole definitions of %u maps", (unsigned long long)s->size,
-                        count);
+    uint32_t size = definition_size(l, places, from, to), first = l->object->map_count;
+    if (size == 0) {
+        return elf_fail(l, s, "%llu bytes are no whole definitions of %u maps, one after another",
+                        (unsigned long long)s->size, to - from);
     }
     for (uint32_t i = from; i < to; i++) {
         const struct elf_symbol *symbol = &l->symbols[places->items[i].value];
-        if (symbol->value != (i - from) * size) {
-            return elf_fail(l, s,
-                            "map '%s' starts at byte %llu, not at a multiple of the definition's size (%llu)",
-                            symbol->name, (unsigned long long)symbol->value, (unsigned long long)size);
-        }
-        TRY(read_legacy_map(l, symbol, (uint32_t)size, &l->object->maps[l->object->map_count]));
+        TRY(read_legacy_map(l, symbol, size, &l->object->maps[l->object->map_count]));
         l->map_places.items[l->map_places.count++] =
             (struct elf_pair){places->items[i].key, l->object->map_count++};
     }
-    return EBPF_SUCCESS;
+    return link_inner_maps(l, places, from, first, size);
 }
 
 static ebpf_result_t collect_legacy_maps(struct elf_loader *l, const struct elf_pairs *places)
@@ -174,22 +225,30 @@ static void name_data_map(const char *object_name, const char *section_name, cha
     }
 }
 
+void elf_data_map(struct elf_loader *l, const char *section, uint32_t size, enum elf_map_kind kind,
+                  struct elf_map *out)
+{
+    bool is_constant = kind == ELF_MAP_RODATA || kind == ELF_MAP_KCONFIG;
+    out->def.type = MAP_TYPE_ARRAY;
+    out->def.number = l->options->spec->map_types[MAP_TYPE_ARRAY].number[l->object->dialect];
+    out->def.key_size = sizeof(uint32_t);
+    out->def.value_size = size;
+    out->def.max_entries = 1;
+    out->def.flags = is_constant ? MAP_FLAG_RDONLY_PROG : 0;
+    out->kind = (uint8_t)kind;
+    out->section = section;
+    name_data_map(l->options->name != NULL ? l->options->name : "object", section, out->def.name);
+}
+
 static ebpf_result_t make_data_map(struct elf_loader *l, struct elf_section *s, struct elf_map *out)
 {
     if (s->size > INT32_MAX) {
         return elf_fail(l, s, "%llu bytes of data are more than a map's value can have",
                         (unsigned long long)s->size);
     }
-    out->def.type = MAP_TYPE_ARRAY;
-    out->def.number = l->options->spec->map_types[MAP_TYPE_ARRAY].number[l->object->dialect];
-    out->def.key_size = sizeof(uint32_t);
-    out->def.value_size = (uint32_t)s->size;
-    out->def.max_entries = 1;
-    out->def.flags = s->map_kind == ELF_MAP_RODATA ? MAP_FLAG_RDONLY_PROG : 0;
-    out->kind = s->map_kind;
-    out->section = s->name;
+    elf_data_map(l, s->name, (uint32_t)s->size, (enum elf_map_kind)s->map_kind, out);
     out->btf_value_type = s->datasec;
-    name_data_map(l->options->name != NULL ? l->options->name : "object", s->name, out->def.name);
+    elf_find_fields(l, out);
     if (s->map_kind != ELF_MAP_BSS) {
         out->initial = arena_copy(l->arena, s->data, (size_t)s->size);
         return out->initial != NULL ? EBPF_SUCCESS : elf_no_memory(l);
@@ -209,18 +268,39 @@ static ebpf_result_t collect_data_maps(struct elf_loader *l)
     return EBPF_SUCCESS;
 }
 
+// Lets the templates follow the maps, which are complete.
+static void append_templates(struct elf_loader *l)
+{
+    struct elf_object *o = l->object;
+    for (uint32_t i = 0; i < l->template_count; i++) {
+        o->maps[o->map_count + i] = l->templates[i];
+    }
+    o->template_count = l->template_count;
+    for (uint32_t i = 0; i < o->map_count; i++) {
+        struct elf_map *map = &o->maps[i];
+        if ((map->inner & ELF_TEMPLATE) != 0) {
+            map->inner = o->map_count + (map->inner & ~ELF_TEMPLATE) + 1;
+        }
+    }
+}
+
 ebpf_result_t elf_collect_maps(struct elf_loader *l)
 {
     struct elf_pairs places = {0};
     TRY(place_legacy_maps(l, &places));
     size_t bound = (size_t)places.count + elf_btf_map_bound(l);
     l->map_places.items = arena_array(l->arena, bound, sizeof(struct elf_pair));
-    l->object->maps = arena_array(l->arena, bound + l->section_count, sizeof(struct elf_map));
-    if (l->map_places.items == NULL || l->object->maps == NULL) {
+    l->object->maps =
+        arena_array(l->arena, 2 * bound + l->section_count + 1, sizeof(struct elf_map)); // 1: .kconfig
+    l->templates = arena_array(l->arena, bound, sizeof(struct elf_map));
+    if (l->map_places.items == NULL || l->object->maps == NULL || l->templates == NULL) {
         return elf_no_memory(l);
     }
     TRY(collect_legacy_maps(l, &places));
     TRY(elf_collect_btf_maps(l));
     elf_pairs_sort(&l->map_places);
-    return collect_data_maps(l);
+    TRY(collect_data_maps(l));
+    TRY(elf_collect_externs(l));
+    append_templates(l);
+    return EBPF_SUCCESS;
 }

@@ -11,6 +11,7 @@ static ebpf_result_t read_license(struct elf_loader *l)
         return EBPF_SUCCESS;
     }
     const struct elf_section *s = &l->sections[index];
+    l->object->has_license = true;
     size_t length = 0, limit = (size_t)min_u64(s->size, SPEC_NAME_SIZE - 1);
     while (length < limit && s->data[length] != '\0') {
         length++;
@@ -39,16 +40,20 @@ static void read_version(struct elf_loader *l)
     }
 }
 
-static void hand_over_btf(struct elf_loader *l)
+static ebpf_result_t hand_over_btf(struct elf_loader *l)
 {
-    l->object->strings = "";
-    l->object->strings_size = 1;
     if (l->has_btf) {
         l->object->btf = l->btf.raw;
         l->object->btf_size = l->btf.raw_size;
-        l->object->strings = l->btf.strings;
-        l->object->strings_size = l->btf.strings_size;
+        struct btf *types = arena_copy(l->arena, &l->btf, sizeof(l->btf));
+        struct elf_tags *tags = NULL;
+        if (types == NULL || elf_collect_tags(types, l->arena, &tags) != EBPF_SUCCESS) {
+            return elf_no_memory(l);
+        }
+        l->object->types = types;
+        l->object->tags = tags;
     }
+    return elf_join_texts(l);
 }
 
 static ebpf_result_t load(struct elf_loader *l)
@@ -60,10 +65,11 @@ static ebpf_result_t load(struct elf_loader *l)
     TRY(read_license(l));
     read_version(l);
     TRY(elf_collect_maps(l));
+    TRY(elf_relocate_core(l));
     TRY(elf_relocate(l));
     TRY(elf_collect_programs(l));
-    hand_over_btf(l);
-    return EBPF_SUCCESS;
+    TRY(elf_guess_types(l));
+    return hand_over_btf(l);
 }
 
 ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options *options, struct arena *arena,
@@ -71,14 +77,18 @@ ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options 
 {
     struct elf_object object = {0};
     struct elf_error found = {0};
+    struct arena scratch;
     struct elf_loader l = {
         .options = options,
         .arena = arena,
+        .scratch = &scratch,
         .error = &found,
         .object = &object,
     };
     reader_init(&l.file, bytes, size);
+    arena_init(&scratch, arena->source, arena->limit);
     ebpf_result_t result = load(&l);
+    arena_fini(&scratch);
     if (result != EBPF_SUCCESS) {
         *error = found;
         return result;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 // elf_programs: puts programs together. A program is an entry function followed by the functions that it
 // refers to, directly or through others, each once, in the order in which they are met. Entries are the
-// functions that are not static outside .text; those of .text only in an object without others.
+// functions outside .text that are not static or that no code refers to (tail calls reach them by a program
+// array); those of .text only in an object without others. A function that others call, in a section of no
+// type, is put together with a caller that passes any numbers: enough to verify it.
 #include "elf/elf_int.h"
+
+enum { CALLER_ARGUMENTS = 5, CALLER_SLOTS = 2 * CALLER_ARGUMENTS + 2 };
 
 // The functions of the program in the making.
 struct build {
@@ -10,11 +14,13 @@ struct build {
     uint32_t *members; // indices of functions
     uint32_t count;
     uint32_t slots, lines;
+    bool has_caller; // a made-up function 0
 };
 
 static bool is_program(const struct elf_loader *l, const struct elf_func *f, bool of_text)
 {
-    return elf_is_entry(l, f) && l->sections[f->section].text == of_text;
+    bool is_entry = elf_is_entry(l, f) || (!of_text && !f->is_referenced);
+    return is_entry && l->sections[f->section].text == of_text;
 }
 
 static uint32_t count_programs(const struct elf_loader *l, bool of_text)
@@ -90,6 +96,18 @@ static void copy_insns(const struct elf_loader *l, const struct build *b, struct
     }
 }
 
+// r1 to r5 = any number; call the function behind; exit.
+static uint32_t make_caller(struct insn *out, struct func *func)
+{
+    for (uint32_t i = 0; i < CALLER_ARGUMENTS; i++) {
+        out[2 * i] = (struct insn){.id = INSN_LDDW_VAR, .dst = (uint8_t)(i + 1)};
+    }
+    out[CALLER_SLOTS - 2] = (struct insn){.id = INSN_CALL_LOCAL, .imm = 1};
+    out[CALLER_SLOTS - 1] = (struct insn){.id = INSN_EXIT};
+    *func = (struct func){.end = CALLER_SLOTS, .name = "(any arguments)"};
+    return CALLER_SLOTS;
+}
+
 static void copy_funcs(const struct elf_loader *l, const struct build *b, struct func *out)
 {
     for (uint32_t i = 0; i < b->count; i++) {
@@ -126,29 +144,67 @@ static uint32_t copy_lines(const struct elf_loader *l, const struct build *b, st
     return count;
 }
 
-static ebpf_result_t make_program(struct elf_loader *l, const struct build *b, struct elf_program *out)
+// Old compilers marked no function: their loaders know a program by the section that it fills.
+static const char *program_name(const struct elf_loader *l, const struct elf_func *f)
 {
-    const struct elf_func *entry = &l->funcs[b->members[0]];
-    const char *section = l->sections[entry->section].name;
+    uint32_t index = (uint32_t)(f - l->funcs);
+    bool alone = (index == 0 || l->funcs[index - 1].section != f->section) &&
+                 (index + 1 == l->func_count || l->funcs[index + 1].section != f->section);
+    return f->is_label && alone ? l->sections[f->section].name : f->name;
+}
+
+static ebpf_result_t copy_code(struct elf_loader *l, const struct build *b, struct elf_program *out)
+{
+    uint32_t before = b->has_caller ? 1 : 0, slots = 0;
     struct insn *insns = arena_array(l->arena, b->slots, sizeof(*insns));
-    struct func *funcs = arena_array(l->arena, b->count, sizeof(*funcs));
-    struct line *lines = arena_array(l->arena, b->lines, sizeof(*lines));
-    if (insns == NULL || funcs == NULL || lines == NULL) {
+    struct func *funcs = arena_array(l->arena, b->count + before, sizeof(*funcs));
+    uint32_t *types = arena_array(l->arena, b->count + before, sizeof(*types));
+    if (insns == NULL || funcs == NULL || types == NULL) {
         return elf_no_memory(l);
     }
-    copy_insns(l, b, insns);
-    copy_funcs(l, b, funcs);
-    out->line_count = l->has_btf ? copy_lines(l, b, lines) : 0;
-    out->name = entry->name;
-    out->section = section;
-    out->autoload = section[0] != '?';
-    out->attach_type = spec_attach_type_by_section(l->options->spec, l->object->dialect, section);
+    if (b->has_caller) {
+        slots = make_caller(insns, funcs);
+    }
+    copy_insns(l, b, insns + slots);
+    copy_funcs(l, b, funcs + before);
+    for (uint32_t i = 0; i < b->count; i++) {
+        types[i + before] = l->funcs[b->members[i]].btf;
+    }
     out->insns = insns;
     out->insn_count = b->slots;
     out->funcs = funcs;
-    out->func_count = b->count;
-    out->lines = lines;
+    out->func_types = types;
+    out->func_count = b->count + before;
     return EBPF_SUCCESS;
+}
+
+static void set_types(struct elf_loader *l, const struct section_row *row, struct elf_program *out)
+{
+    out->autoload = out->section[0] != '?' && !out->is_function;
+    out->sleepable = row != NULL && row->sleepable;
+    out->attach_type = spec_attach_type_by_section(l->options->spec, l->object->dialect, out->section);
+    out->likely_attach_type = row != NULL ? row->attach_type : ATTACH_TYPE_NONE;
+}
+
+static const struct section_row *section_row(const struct elf_loader *l, const struct elf_func *f)
+{
+    return spec_section_row(l->options->spec, l->object->dialect, l->sections[f->section].name);
+}
+
+static ebpf_result_t make_program(struct elf_loader *l, const struct build *b, struct elf_program *out)
+{
+    const struct elf_func *entry = &l->funcs[b->members[0]];
+    struct line *lines = arena_array(l->arena, b->lines, sizeof(*lines));
+    if (lines == NULL) {
+        return elf_no_memory(l);
+    }
+    out->name = program_name(l, entry);
+    out->section = l->sections[entry->section].name;
+    out->is_function = b->has_caller;
+    out->line_count = l->has_btf ? copy_lines(l, b, lines) : 0;
+    out->lines = lines;
+    set_types(l, section_row(l, entry), out);
+    return copy_code(l, b, out);
 }
 
 ebpf_result_t elf_collect_programs(struct elf_loader *l)
@@ -165,7 +221,9 @@ ebpf_result_t elf_collect_programs(struct elf_loader *l)
             continue;
         }
         b.program++;
-        b.count = b.slots = b.lines = 0;
+        b.count = b.lines = 0;
+        b.has_caller = l->funcs[i].is_referenced && !of_text && section_row(l, &l->funcs[i]) == NULL;
+        b.slots = b.has_caller ? CALLER_SLOTS : 0;
         TRY(collect_members(l, &b, i));
         total += b.slots;
         if (total > ELF_MAX_SLOTS) {

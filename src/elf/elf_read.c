@@ -218,7 +218,7 @@ static ebpf_result_t index_symbols(struct elf_loader *l)
     }
     for (uint32_t i = 0; i < l->symbol_count; i++) {
         const struct elf_symbol *s = &l->symbols[i];
-        if (s->name[0] != '\0' && s->type <= ELF_SYM_FUNC && s->section != ELF_UNDEFINED) {
+        if (s->name[0] != '\0' && s->type <= ELF_SYM_FUNC) {
             pairs->items[pairs->count++] = (struct elf_pair){elf_name_key(s->name, s->section), i};
         }
     }

@@ -18,7 +18,6 @@ enum { RELOC_NONE = 0, RELOC_LDDW = 1, RELOC_CALL = 10 }; // R_BPF_64_64, R_BPF_
 
 struct reloc {
     struct elf_section *code;
-    uint32_t code_index;
     uint32_t slot, type;
     const struct elf_symbol *symbol;
     bool has_addend; // of its own (RELA): the instruction's immediate does not count
@@ -67,7 +66,7 @@ static ebpf_result_t each_reloc(struct elf_loader *l,
         if (rel->link != l->symtab || rel->size % (rel->type == ELF_RELA ? RELA_SIZE : REL_SIZE) != 0) {
             return elf_fail(l, rel, "the section is no table of relocations by the object's symbols");
         }
-        struct reloc reloc = {.code = &l->sections[rel->info], .code_index = rel->info};
+        struct reloc reloc = {.code = &l->sections[rel->info]};
         struct reader r;
         reader_init(&r, rel->data, (size_t)rel->size);
         while (reader_left(&r) != 0) {
@@ -135,22 +134,6 @@ static void set_insn(struct insn *in, enum insn_id id, int64_t imm)
     in->reserved = ELF_RELOCATED;
 }
 
-// A symbol defined elsewhere: kconfig values, kernel variables and functions. Weak ones become 0.
-static ebpf_result_t refer_extern(struct elf_loader *l, const struct reloc *reloc)
-{
-    struct insn *in = &reloc->code->insns[reloc->slot];
-    if (reloc->symbol->bind != ELF_BIND_WEAK) {
-        return elf_refuse(l, reloc->code, "instruction %u: extern symbol '%s' is not supported", reloc->slot,
-                          reloc->symbol->name);
-    }
-    if (reloc->type == RELOC_CALL) {
-        set_insn(in, INSN_CALL, ELF_WEAK_CALL);
-    } else {
-        set_insn(in, INSN_LDDW, 0);
-    }
-    return EBPF_SUCCESS;
-}
-
 static ebpf_result_t refer_code(struct elf_loader *l, const struct reloc *reloc, uint64_t off)
 {
     uint32_t section = reloc->symbol->section, func = ELF_NO_INDEX;
@@ -162,6 +145,7 @@ static ebpf_result_t refer_code(struct elf_loader *l, const struct reloc *reloc,
     }
     set_insn(&reloc->code->insns[reloc->slot], reloc->type == RELOC_CALL ? INSN_CALL_LOCAL : INSN_LDDW_CODE,
              func);
+    l->funcs[func].is_referenced = true;
     return EBPF_SUCCESS;
 }
 
@@ -195,7 +179,7 @@ static ebpf_result_t apply_lddw(struct elf_loader *l, const struct reloc *reloc)
         return fail_at(l, reloc, "is not a 64-bit load");
     }
     if (symbol->section == ELF_UNDEFINED) {
-        return refer_extern(l, reloc);
+        return elf_refer_extern(l, reloc->code, reloc->slot, symbol);
     }
     if (symbol->section == ELF_COMMON) {
         return fail_at(l, reloc, "is to a common symbol: compile with -fno-common");
@@ -216,7 +200,7 @@ static ebpf_result_t apply_call(struct elf_loader *l, const struct reloc *reloc)
 {
     const struct elf_symbol *symbol = reloc->symbol;
     const struct insn *in = &reloc->code->insns[reloc->slot];
-    if (in->id != INSN_CALL_LOCAL && in->id != INSN_CALL) {
+    if (in->id != INSN_CALL_LOCAL && in->id != INSN_CALL && in->id != INSN_CALL_BTF) {
         return fail_at(l, reloc, "is not a call");
     }
     if (reloc->has_addend) {
@@ -224,7 +208,7 @@ static ebpf_result_t apply_call(struct elf_loader *l, const struct reloc *reloc)
                           reloc->slot);
     }
     if (symbol->section == ELF_UNDEFINED) {
-        return refer_extern(l, reloc);
+        return elf_refer_extern(l, reloc->code, reloc->slot, symbol);
     }
     if (symbol->section >= l->section_count || l->sections[symbol->section].role != ELF_ROLE_CODE) {
         return fail_at(l, reloc, "does not lead to code");
@@ -267,6 +251,7 @@ static ebpf_result_t resolve_insn(struct elf_loader *l, uint32_t section, uint32
                             (long long)target);
         }
         set_insn(in, (enum insn_id)in->id, func);
+        l->funcs[func].is_referenced = true;
         return EBPF_SUCCESS;
     }
     case INSN_LDDW_MAP_FD:

@@ -24,7 +24,7 @@ static void say(struct text *t, const char *fmt, ...)
 
 static void say_map(struct text *t, const struct elf_map *m)
 {
-    static const char *const kinds[] = {"user", "rodata", "data", "bss"};
+    static const char *const kinds[] = {"user", "rodata", "data", "bss", "kconfig"};
     say(t, "map %s: %s in %s, type %s (%u), key %u, value %u, entries %u, flags 0x%x, pinning %u%s\n",
         m->def.name, kinds[m->kind], m->section,
         m->def.type != MAP_TYPE_NONE ? spec_builtin()->map_types[m->def.type].name : "?", m->def.number,
@@ -42,19 +42,62 @@ static void say_map(struct text *t, const struct elf_map *m)
     say(t, "\n");
 }
 
+static void say_facts(struct text *t, const struct program *p, uint32_t map)
+{
+    static const char *const kinds[] = {"none", "lock", "timer", "work queue", "kernel pointer", "closed"};
+    const struct map_facts *facts = &p->map_facts[map];
+    say(t, "  map %u: %s", map, p->maps[map].name);
+    if (facts->has_inner) {
+        say(t, ", inner maps like %u (key %u, value %u)", facts->inner, p->maps[facts->inner].key_size,
+            p->maps[facts->inner].value_size);
+    }
+    for (uint32_t i = 0; i < facts->field_count; i++) {
+        const struct map_field *f = &facts->fields[i];
+        say(t, ", %s [%u, %u)", kinds[f->kind], f->off, f->off + f->size);
+    }
+    say(t, "%s\n", facts->contents != NULL ? ", constant" : "");
+}
+
+static void say_contract(struct text *t, const struct func_contract *c)
+{
+    static const char *const kinds[] = {"",        " number", " context", " memory", " memory (not null)",
+                                        " unknown"};
+    say(t, "    contract: %s%s", !c->known ? "unknown" : c->returns_void ? "void" : "number", " from");
+    for (size_t i = 0; i < ARRAY_SIZE(c->args); i++) {
+        say(t, "%s", kinds[c->args[i].kind]);
+        if (c->args[i].size != 0) {
+            say(t, " of %u", c->args[i].size);
+        }
+    }
+    say(t, "\n");
+}
+
+static void say_insn(struct text *t, const struct program *p, const struct insn *in, uint32_t pc)
+{
+    char line[128];
+    const struct line *where = program_line(p, pc);
+    const char *poison = program_poison(p, in);
+    if (poison != NULL) {
+        say(t, "    %3u: poison: %s\n", pc, poison);
+        return;
+    }
+    insn_print(in, line, sizeof(line));
+    if (where != NULL && where->pc == pc) {
+        say(t, "    %3u: %-36s ; %s:%u:%u %s\n", pc, line, program_string(p, where->file_off), where->line,
+            where->column, program_string(p, where->text_off));
+    } else {
+        say(t, "    %3u: %s\n", pc, line);
+    }
+}
+
 static void say_func(struct text *t, const struct program *p, const struct func *f)
 {
     say(t, "  %s function %s\n", f->global != 0 ? "global" : "static", f->name);
+    if (f->global != 0 && p->contracts != NULL) {
+        say_contract(t, &p->contracts[f - p->funcs]);
+    }
     for (uint32_t pc = f->start; pc < f->end; pc += insn_slots(&p->insns[pc])) {
-        char line[128];
-        insn_print(&p->insns[pc], line, sizeof(line));
-        const struct line *where = program_line(p, pc);
-        if (where != NULL && where->pc == pc) {
-            say(t, "    %3u: %-36s ; %s:%u:%u %s\n", pc, line, program_string(p, where->file_off),
-                where->line, where->column, program_string(p, where->text_off));
-        } else {
-            say(t, "    %3u: %s\n", pc, line);
-        }
+        say_insn(t, p, &p->insns[pc], pc);
     }
 }
 
@@ -64,18 +107,22 @@ static void say_program(struct text *t, struct test_object *o, uint32_t index)
     struct program p;
     uint32_t map_of[SPEC_MAX_MAPS], bad_pc;
     const char *why;
-    say(t, "program %s: section %s%s, attach type %s\n", ep->name, ep->section,
-        ep->autoload ? "" : " (not loaded)",
+    say(t, "program %s: section %s%s%s, attach type %s\n", ep->name, ep->section,
+        ep->autoload ? "" : " (not loaded)", ep->sleepable ? " (sleepable)" : "",
         ep->attach_type != ATTACH_TYPE_NONE ? spec_builtin()->attach_types[ep->attach_type].name : "none");
-    REQUIRE_OK(elf_program_canonical(&o->object, index, spec_builtin(), test_prog_type(ep), ep->attach_type,
-                                     &o->arena, &p, map_of, &o->error));
+    if (ep->likely_attach_type != ep->attach_type) {
+        say(t, "  %slikely %s\n", ep->is_function ? "a function, " : "",
+            spec_builtin()->attach_types[ep->likely_attach_type].name);
+    }
+    REQUIRE_OK(elf_program_canonical(&o->object, index, spec_builtin(), test_prog_type(ep),
+                                     ep->likely_attach_type, &o->arena, &p, map_of, &o->error));
     CHECK_OK(program_check(spec_builtin(), &p, &bad_pc, &why));
     CHECK_STR(p.name, ep->name);
     CHECK_STR(p.section, ep->section);
     CHECK_STR(p.license, o->object.license);
     for (uint32_t i = 0; i < p.map_count; i++) {
         CHECK_STR(p.maps[i].name, o->object.maps[map_of[i]].def.name);
-        say(t, "  map %u: %s\n", i, p.maps[i].name);
+        say_facts(t, &p, i);
     }
     for (uint32_t i = 0; i < p.func_count; i++) {
         say_func(t, &p, &p.funcs[i]);
@@ -129,13 +176,24 @@ static void rebase(const char *name, const struct text *t)
     fclose(stream);
 }
 
-static void golden_case(const char *name)
+struct golden {
+    const char *object, *text; // of tests/elf
+    const char *target;        // object whose BTF CO-RE relocations are resolved against, or NULL
+    const char *kconfig;
+};
+
+static void golden_case(const struct golden *row)
 {
-    struct test_file file = test_file_read(name, ".o");
+    struct test_file file = test_file_read(row->object, ".o");
     struct text t = {.data = malloc(TEXT_SIZE)};
-    struct test_object o;
+    struct test_object o, target = {.result = EBPF_FAILED};
     struct elf_options options = test_options();
+    const char *name = row->text;
     REQUIRE(file.bytes != NULL && t.data != NULL);
+    if (row->target != NULL) {
+        test_open_target(&target, row->target, &options);
+    }
+    options.kconfig = row->kconfig;
     test_open(&o, file.bytes, file.size, &options);
     memset(file.bytes, 0xee, file.size); // nothing may refer to the object's bytes any more
     free(file.bytes);
@@ -150,6 +208,9 @@ static void golden_case(const char *name)
     free(golden.bytes);
     free(t.data);
     test_close(&o);
+    if (row->target != NULL) {
+        test_close(&target);
+    }
     CHECK_EQ(test_mem_live(), 0);
 }
 
@@ -338,7 +399,10 @@ static void memory_case(const char *name)
 {
     struct test_file file = test_file_read(name, ".o");
     struct elf_options options = test_options();
+    struct test_object target;
     REQUIRE(file.bytes != NULL);
+    test_open_target(&target, "core_target", &options);
+    unsigned long live = test_mem_live();
     ebpf_result_t result = EBPF_NO_MEMORY;
     for (size_t limit = 64; result != EBPF_SUCCESS && limit < 1u << 20; limit += 160) {
         struct arena arena;
@@ -357,9 +421,10 @@ static void memory_case(const char *name)
             CHECK(error.message[0] != 0);
         }
         arena_fini(&arena);
-        CHECK_EQ(test_mem_live(), 0);
+        CHECK_EQ(test_mem_live(), live);
     }
     CHECK_OK(result);
+    test_close(&target);
     free(file.bytes);
 }
 
@@ -370,9 +435,25 @@ TEST_SUITE(elf)
         "legacy_16", "legacy_20",    "legacy_24",       "legacy_32",       "legacy_36",      "legacy_gcc",
         "neutral",   "windows_mark", "windows_context", "windows_section", "windows_prefix", "text",
         "nested",    "shared",       "labels",          "extern_weak",     "extern",         "big_endian",
+        "core",      "facts",        "legacy_inner_28", "legacy_inner_36", "externs",        "sections",
+        "contexts",
+    };
+    static const struct golden configured[] = {
+        {"core", "core_against", "core_target", NULL},
+        {"extern", "extern_known", NULL, "CONFIG_HZX=1\nCONFIG_HZ=250\n"},
+        {"externs", "externs_known", NULL,
+         "LINUX_KERNEL_VERSION=0x60800\nCONFIG_BOOL=y\nCONFIG_TRISTATE=m\nCONFIG_LETTER=n\n"
+         "CONFIG_WIDE=-2\nCONFIG_NAME=\"longer than 8\""},
+        {"externs", "externs_wrong", NULL,
+         "LINUX_KERNEL_VERSION=\nCONFIG_BOOL=m\nCONFIG_TRISTATE=maybe\nCONFIG_WIDE=99999999999999999999\n"
+         "CONFIG_NAME=unquoted"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(objects); i++) {
-        RUN_WITH(objects[i], golden_case, objects[i]);
+        struct golden row = {objects[i], objects[i], NULL, NULL};
+        RUN_WITH(objects[i], golden_case, &row);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(configured); i++) {
+        RUN_WITH(configured[i].text, golden_case, &configured[i]);
     }
     dialects();
     RUN(windows_definitions);
@@ -382,4 +463,7 @@ TEST_SUITE(elf)
     RUN(lines_stay_in_their_function);
     RUN_WITH("memory runs out: rich", memory_case, "rich");
     RUN_WITH("memory runs out: gcc", memory_case, "legacy_gcc");
+    RUN_WITH("memory runs out: CO-RE", memory_case, "core");
+    RUN_WITH("memory runs out: facts", memory_case, "facts");
+    RUN_WITH("memory runs out: extern", memory_case, "extern_weak");
 }

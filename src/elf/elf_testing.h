@@ -64,9 +64,22 @@ static inline void test_close(struct test_object *t)
     arena_fini(&t->arena);
 }
 
+// Opens tests/elf/`name` and takes its types as those that CO-RE relocations are resolved against.
+static inline void test_open_target(struct test_object *t, const char *name, struct elf_options *options)
+{
+    struct test_file file = test_file_read(name, ".o");
+    struct elf_options own = test_options();
+    REQUIRE(file.bytes != NULL);
+    test_open(t, file.bytes, file.size, &own);
+    free(file.bytes);
+    REQUIRE_OK(t->result);
+    options->target_btf = t->object.btf;
+    options->target_btf_size = t->object.btf_size;
+}
+
 // Type that the tests give a program: what its section says, else raw memory.
 static inline uint32_t test_prog_type(const struct elf_program *p)
 {
-    uint32_t attach = p->attach_type;
+    uint32_t attach = p->likely_attach_type;
     return attach != ATTACH_TYPE_NONE ? spec_builtin()->attach_types[attach].prog_type : PROG_TYPE_RAW_MEMORY;
 }

@@ -38,6 +38,15 @@ clang extern_weak clang-19 -g -DWEAK -DBIND='__attribute__((weak))' $dir/extern.
 clang text clang-19 -g $dir/text.c
 clang shared clang-19 -g $dir/shared.c
 clang nested clang-19 -g $dir/nested.c
+clang core clang-19 -g $dir/core.c
+clang core_target clang-19 -g $dir/core_target.c
+clang facts clang-19 -g $dir/facts.c
+clang externs clang-19 -g -fno-builtin $dir/externs.c
+clang sections clang-19 $dir/sections.c
+clang contexts clang-19 -g $dir/contexts.c
+clang legacy_inner_28 clang-19 -DSHAPE=28 $dir/legacy_inner.c
+clang legacy_inner_32 clang-19 -DSHAPE=32 $dir/legacy_inner.c
+clang legacy_inner_36 clang-19 -DSHAPE=36 $dir/legacy_inner.c
 clang labels "clang-19 -Wno-unused-command-line-argument" $dir/labels.s
 clang-19 -target bpfeb -O2 -c $dir/text.c -o $dir/big_endian.o
 # From standard input in the root folder: gcc's BTF holds the absolute path of its source.

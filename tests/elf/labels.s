@@ -13,6 +13,12 @@ second:
 local:
     exit
 
+    .section xdp/alone, "ax", @progbits
+    .globl alone
+alone:
+    r0 = 4
+    exit
+
     .section raw_memory, "ax", @progbits
     r0 = *(u8 *)(r1 + 0)
     exit
