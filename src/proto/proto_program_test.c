@@ -3,7 +3,7 @@
 #include "proto/proto.h"
 #include "tests/test.h"
 
-enum { ROOM = 2048, HEAD_SIZE = 9 * 4 };
+enum { ROOM = 2048, HEAD_SIZE = 10 * 4 };
 
 static const struct insn insns[] = {
     {.id = 1, .dst = 1, .src = 2, .off = -3, .imm = 0},
@@ -16,6 +16,21 @@ static const struct insn insns[] = {
 };
 static const struct func funcs[] = {{0, 4, 0, "entry"}, {4, 7, 1, "second"}};
 static const struct map_def maps[] = {{1, 1, 4, 8, 16, 0, "counts"}, {0, 77, 1, 2, 3, 8, ""}};
+static const uint8_t contents[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+static const struct map_facts facts[] = {
+    {.has_inner = true,
+     .inner = 1,
+     .field_count = 2,
+     .fields = {{0, 4, MAP_FIELD_SPIN_LOCK}, {4, 4, MAP_FIELD_OTHER}},
+     .contents = contents},
+    {.field_count = 0},
+};
+static const struct func_contract contracts[] = {
+    {.known = false},
+    {.known = true,
+     .returns_void = true,
+     .args = {{FUNC_ARG_CTX, 0}, {FUNC_ARG_MEM, 24}, {FUNC_ARG_SCALAR, 0}}},
+};
 static const struct line lines[] = {{0, 1, 5, 10, 2}, {4, 1, 9, 11, 0}};
 static const char strings[] = "\0a.c\0x=1\0y=2";
 
@@ -31,6 +46,9 @@ static struct program sample(void)
         .func_count = ARRAY_SIZE(funcs),
         .maps = maps,
         .map_count = ARRAY_SIZE(maps),
+        .map_facts = facts,
+        .contracts = contracts,
+        .sleepable = true,
         .lines = lines,
         .line_count = ARRAY_SIZE(lines),
         .strings = strings,
@@ -73,6 +91,15 @@ static void round_trip(void)
     CHECK_STR(out.funcs[1].name, "second");
     CHECK_EQ(out.funcs[1].global, 1);
     CHECK_EQ(out.maps[1].number, 77);
+    CHECK(out.map_facts[0].has_inner && out.map_facts[0].inner == 1 && out.map_facts[0].field_count == 2);
+    CHECK(memcmp(out.map_facts[0].fields, facts[0].fields, sizeof(facts[0].fields)) == 0);
+    CHECK(out.map_facts[0].contents != NULL && memcmp(out.map_facts[0].contents, contents, 8) == 0);
+    CHECK(out.map_facts[1].contents == NULL);
+    CHECK(!out.map_facts[1].has_inner && out.map_facts[1].field_count == 0);
+    CHECK(!out.contracts[0].known);
+    CHECK(out.contracts[1].known && out.contracts[1].returns_void);
+    CHECK(memcmp(out.contracts[1].args, contracts[1].args, sizeof(contracts[1].args)) == 0);
+    CHECK(out.sleepable);
     CHECK(memcmp(out.lines, lines, sizeof(lines)) == 0);
     CHECK(memcmp(out.strings, strings, sizeof(strings)) == 0);
     CHECK_EQ(proto_program_encode(&out, again, sizeof(again)), size);
@@ -117,7 +144,8 @@ static ebpf_result_t decode_patched(size_t off, uint32_t value)
 static void lying_counts_are_refused(void)
 {
     static const uint32_t counts[] = {1000, 60000, INT32_MAX, UINT32_MAX};
-    CHECK_EQ(decode_patched(0, 2), EBPF_OPERATION_NOT_SUPPORTED);
+    CHECK_EQ(decode_patched(0, 1), EBPF_OPERATION_NOT_SUPPORTED);
+    CHECK_EQ(decode_patched(0, 3), EBPF_OPERATION_NOT_SUPPORTED);
     CHECK_EQ(decode_patched(16, INSN_MAX_SLOTS + 1), EBPF_PROGRAM_TOO_LARGE);
     CHECK_EQ(decode_patched(24, SPEC_MAX_MAPS + 1), EBPF_INVALID_ARGUMENT);
     for (size_t off = 16; off < HEAD_SIZE; off += 4) {
@@ -162,6 +190,37 @@ static void bad_names_are_refused(void)
     CHECK_EQ(decode(bytes, size), EBPF_INVALID_ARGUMENT);
 }
 
+// Facts and contracts have one encoding each, too.
+static void other_facts_are_refused(void)
+{
+    struct map_facts changed[2] = {facts[0], facts[1]};
+    struct func_contract other[2] = {contracts[0], contracts[1]};
+    struct program p = sample();
+    uint8_t bytes[ROOM], plain[ROOM];
+    size_t size = proto_program_encode(&p, plain, sizeof(plain)), found = 0;
+    changed[0].field_count = MAP_MAX_FIELDS + 1;
+    p.map_facts = changed;
+    size = proto_program_encode(&p, bytes, sizeof(bytes));
+    CHECK_EQ(decode(bytes, size), EBPF_INVALID_ARGUMENT);
+    p = sample();
+    other[1].returns_void = false;
+    p.contracts = other;
+    CHECK_EQ(proto_program_encode(&p, bytes, sizeof(bytes)), size = proto_program_encode(&p, NULL, 0));
+    for (size_t at = 0; at < size; at++) {
+        if (bytes[at] != plain[at]) { // the flag is not 0 or 1
+            bytes[at] = 2;
+            found++;
+        }
+    }
+    CHECK_EQ(found, 1);
+    CHECK_EQ(decode(bytes, size), EBPF_INVALID_ARGUMENT);
+    p = sample();
+    p.map_facts = NULL; // what is not known travels as nothing
+    p.contracts = NULL;
+    CHECK(proto_program_encode(&p, bytes, sizeof(bytes)) < size);
+    CHECK_OK(decode(bytes, proto_program_encode(&p, bytes, sizeof(bytes))));
+}
+
 // Every limit of the arena, from nothing to enough.
 static void memory_may_run_out(void)
 {
@@ -194,5 +253,6 @@ TEST_SUITE(proto_program)
     RUN(lying_counts_are_refused);
     RUN(other_encodings_are_refused);
     RUN(bad_names_are_refused);
+    RUN(other_facts_are_refused);
     RUN(memory_may_run_out);
 }
