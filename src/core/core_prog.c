@@ -41,7 +41,7 @@ static ebpf_result_t refuse(struct execution *x, ebpf_result_t result, const str
 // One sentence of the core's own, as the text and without structured findings.
 static ebpf_result_t refuse_because(struct execution *x, ebpf_result_t result, const char *why)
 {
-    char line[160];
+    char line[168];
     str_format(line, sizeof(line), "%s\n", why);
     return refuse(x, result, &(struct load_text){line, "[]"});
 }
@@ -50,6 +50,22 @@ static bool is_same_definition(const struct map_def *a, const struct map_def *b)
 {
     return a->type == b->type && a->key_size == b->key_size && a->value_size == b->value_size &&
            a->max_entries == b->max_entries && a->flags == b->flags;
+}
+
+// Whether a map still holds, and will for ever, what the verifier took as constant. Nothing is taken on the
+// sender's word.
+static bool holds_contents(struct execution *x, struct map *m, const struct map_info *info,
+                           const uint8_t *contents)
+{
+    const struct map_def *def = &info->def;
+    uint32_t key = 0;
+    if (def->type != MAP_TYPE_ARRAY || def->max_entries != 1 || !map_is_constant(m) ||
+        (def->flags & MAP_FLAG_WRONLY) != 0) {
+        return false;
+    }
+    uint8_t *value = arena_alloc(x->call->arena, map_user_value_size(m));
+    return value != NULL && map_user_lookup(m, &key, value) == EBPF_SUCCESS &&
+           memcmp(value, contents, def->value_size) == 0;
 }
 
 // The maps of the request in order, or NULL with *result. A program that was verified against one definition
@@ -75,13 +91,19 @@ static struct map **bind_maps(struct execution *x, const struct program *p, ebpf
             *result = refuse_because(x, EBPF_INVALID_ARGUMENT, "a map is not as the program declares it");
             return NULL;
         }
+        if (p->map_facts != NULL && p->map_facts[i].contents != NULL &&
+            !holds_contents(x, maps[i], &info, p->map_facts[i].contents)) {
+            *result = refuse_because(x, EBPF_INVALID_ARGUMENT,
+                                     "a map does not hold for ever what the program says that it holds");
+            return NULL;
+        }
     }
     return maps;
 }
 
 static ebpf_result_t decode(struct execution *x, struct program **out)
 {
-    const char *why = "";
+    const char *why = "", *name = "";
     uint32_t bad_pc = 0;
     struct program *p = arena_alloc(x->call->arena, sizeof(*p));
     if (p == NULL) {
@@ -91,6 +113,12 @@ static ebpf_result_t decode(struct execution *x, struct program **out)
     ebpf_result_t result = program_check(runtime_spec(x->core->runtime), p, &bad_pc, &why);
     if (result != EBPF_SUCCESS) {
         return result == EBPF_NO_MEMORY ? result : refuse_because(x, EBPF_PROGRAM_LOAD_FAILED, why);
+    }
+    result = program_check_loadable(runtime_spec(x->core->runtime), p, &bad_pc, &why, &name);
+    if (result != EBPF_SUCCESS) {
+        char text[160];
+        str_format(text, sizeof(text), "%s%s%s", why, *name != '\0' ? ": " : "", name);
+        return refuse_because(x, result, text);
     }
     *out = p;
     return EBPF_SUCCESS;

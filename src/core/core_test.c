@@ -196,6 +196,43 @@ WITH_CORE(programs_do_not_load_without_one)
     CHECK_EQ(object_count(core_runtime(b->core), OBJECT_PROGRAM), 0);
 }
 
+// A verdict does not help what cannot be run here.
+static void check_not_loadable(struct bench *b, const struct program *p, const char *why)
+{
+    struct core_verdict verdict = bench_accept();
+    CHECK_EQ(bench_load(b, p, NULL, 0, &verdict), EBPF_OPERATION_NOT_SUPPORTED);
+    check_load_texts(b, why, "[]");
+    CHECK_EQ(object_count(core_runtime(b->core), OBJECT_PROGRAM), 0);
+}
+
+WITH_CORE(what_can_only_be_verified_does_not_load)
+{
+    struct program p = bench_program(PROG_TYPE_KPROBE);
+    p.attach_type = ATTACH_TYPE_KPROBE;
+    struct insn insns[] = {{.id = INSN_CALL, .imm = HELPER_JIFFIES64}, {.id = INSN_EXIT}};
+    struct func func = {.start = 0, .end = 2, .name = "main"};
+    check_not_loadable(b, &p, "programs of this type can be verified here, but not loaded: kprobe\n");
+    p = bench_program(PROG_TYPE_XDP);
+    p.insns = insns;
+    p.insn_count = 2;
+    p.funcs = &func;
+    p.func_count = 1;
+    check_not_loadable(
+        b, &p, "programs that call this helper can be verified here, but not loaded: bpf_jiffies64\n");
+    insns[0] = (struct insn){.id = INSN_CALL_BTF, .imm = KFUNC_RCU_READ_LOCK};
+    check_not_loadable(b, &p,
+                       "functions of the kernel can be verified, but not called here: bpf_rcu_read_lock\n");
+}
+
+WITH_CORE(maps_that_can_only_be_verified_are_refused)
+{
+    struct object *map = NULL;
+    for (uint32_t type = MAP_TYPE_RUN_COUNT; type < MAP_TYPE_COUNT; type++) {
+        CHECK_EQ(bench_create_map(b, type, 8, &map), EBPF_OPERATION_NOT_SUPPORTED);
+    }
+    CHECK_EQ(object_count(core_runtime(b->core), OBJECT_MAP), 0);
+}
+
 // A service that lies: its evidence is for another program, or the program is none.
 WITH_CORE(a_lying_service_is_not_believed)
 {
@@ -238,6 +275,47 @@ WITH_CORE(maps_must_be_the_declared_ones)
     object_release(b->object);
     object_release(map);
     object_release(hash);
+}
+
+// What the verifier took as constant is what the map holds, and nobody can change it any more.
+WITH_CORE(constants_are_what_the_map_holds)
+{
+    static const uint8_t value[8] = {1, 2, 3, 4, 5, 6, 7, 8}, other[8] = {1, 2, 3, 4, 5, 6, 7, 9};
+    struct proto_map_create_request fixed = {.def = {MAP_TYPE_ARRAY, 2, 4, 8, 1, MAP_FLAG_RDONLY_PROG, "c"}};
+    struct map_facts facts = {.contents = value};
+    struct program p = bench_program(PROG_TYPE_RAW_MEMORY);
+    struct core_verdict verdict = bench_accept();
+    REQUIRE_OK(bench_call(b, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0));
+    struct object *map = b->object;
+    REQUIRE_OK(update(b, map, 0, value, sizeof(value), 0));
+    p.maps = &fixed.def;
+    p.map_facts = &facts;
+    p.map_count = 1;
+    CHECK_EQ(bench_load(b, &p, &map, 1, &verdict), EBPF_INVALID_ARGUMENT); // not frozen
+    CHECK_OK(bench_call_simple(b, PROTO_MAP_FREEZE, map));
+    facts.contents = other;
+    CHECK_EQ(bench_load(b, &p, &map, 1, &verdict), EBPF_INVALID_ARGUMENT);
+    facts.contents = value;
+    REQUIRE_OK(bench_load(b, &p, &map, 1, &verdict));
+    object_release(b->object);
+    object_release(map);
+}
+
+WITH_CORE(constants_are_not_what_programs_may_write)
+{
+    static const uint8_t value[8];
+    struct proto_map_create_request fixed = {.def = {MAP_TYPE_ARRAY, 2, 4, 8, 1, 0, "w"}};
+    struct map_facts facts = {.contents = value};
+    struct program p = bench_program(PROG_TYPE_RAW_MEMORY);
+    struct core_verdict verdict = bench_accept();
+    REQUIRE_OK(bench_call(b, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0));
+    struct object *map = b->object;
+    CHECK_OK(bench_call_simple(b, PROTO_MAP_FREEZE, map));
+    p.maps = &fixed.def;
+    p.map_facts = &facts;
+    p.map_count = 1;
+    CHECK_EQ(bench_load(b, &p, &map, 1, &verdict), EBPF_PROGRAM_LOAD_FAILED);
+    object_release(map);
 }
 
 static ebpf_result_t test_run(struct bench *b, struct object *prog, uint32_t data_in, uint32_t data_out)
@@ -475,9 +553,13 @@ TEST_SUITE(core)
     RUN(frozen_maps_refuse_writes);
     RUN(bad_maps_are_refused);
     RUN(programs_load_with_a_verdict);
+    RUN(what_can_only_be_verified_does_not_load);
+    RUN(maps_that_can_only_be_verified_are_refused);
     RUN(programs_do_not_load_without_one);
     RUN(a_lying_service_is_not_believed);
     RUN(maps_must_be_the_declared_ones);
+    RUN(constants_are_what_the_map_holds);
+    RUN(constants_are_not_what_programs_may_write);
     RUN(test_runs);
     RUN(bad_test_runs_are_refused);
     RUN(maps_are_bound);

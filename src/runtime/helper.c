@@ -3,7 +3,7 @@
 // the two cannot disagree about order. What the functions do is in helper_<family>.c.
 #include "runtime/helper_int.h"
 
-static const helper_fn functions[HELPER_COUNT] = {
+static const helper_fn functions[HELPER_RUN_COUNT] = {
 #define HELPER(id, ...) [HELPER_##id] = helper_##id,
 #include "spec/helpers.def"
 #undef HELPER
@@ -11,11 +11,10 @@ static const helper_fn functions[HELPER_COUNT] = {
 
 helper_fn helper_function(const struct spec_view *spec, uint32_t prog_type, uint32_t id)
 {
-    if (id == HELPER_NONE || id >= HELPER_COUNT || id >= spec->helper_count) {
+    if (id == HELPER_NONE || id >= HELPER_RUN_COUNT || id >= spec->helper_count) {
         return NULL;
     }
-    const struct helper_row *row = &spec->helpers[id];
-    return row->prog_type == PROG_TYPE_NONE || row->prog_type == prog_type ? functions[id] : NULL;
+    return spec_helper_allowed(spec, id, prog_type, ATTACH_TYPE_NONE) ? functions[id] : NULL;
 }
 
 HELPER_BODY(absent)

@@ -152,6 +152,7 @@ struct machine {
     struct run *run;
     struct run_stack *stack;
     uint64_t result;
+    uint32_t turns; // that may_goto still grants to this run, whichever function asks
 };
 
 static uint64_t frame_top(struct run_stack *stack, unsigned depth)
@@ -193,6 +194,13 @@ static uint64_t frame_top(struct run_stack *stack, unsigned depth)
     NEXT;
 #define DO_JA32(sem, width)                                                                                  \
     op += op->off;                                                                                           \
+    NEXT;
+#define DO_MAY_GOTO(sem, width)                                                                              \
+    if (m->turns == 0) {                                                                                     \
+        op += op->off;                                                                                       \
+    } else {                                                                                                 \
+        m->turns--;                                                                                          \
+    }                                                                                                        \
     NEXT;
 #define DO_LOAD(sem, width)                                                                                  \
     r[op->dst] = load##width##_##sem(ADDRESS(op->src));                                                      \
@@ -324,7 +332,7 @@ const struct interp_labels *interp_labels(void)
 ebpf_result_t interp_run(const struct interp_code *code, struct run *run, uint64_t *result)
 {
     struct cpu_state *cpu = &run->rt->cpus[run->slot];
-    struct machine m = {.code = code, .run = run};
+    struct machine m = {.code = code, .run = run, .turns = INSN_MAY_GOTO_TURNS};
     if (cpu->nest == RUN_NEST_MAX) {
         return EBPF_INVALID_STATE;
     }

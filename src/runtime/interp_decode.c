@@ -178,7 +178,8 @@ static ebpf_result_t decode_one(struct decoder *d, uint32_t pc)
     case FORM_JMP_IMM:
     case FORM_JMP_REG:
     case FORM_JA16:
-    case FORM_JA32: return decode_target(d, in, pc, op);
+    case FORM_JA32:
+    case FORM_MAY_GOTO: return decode_target(d, in, pc, op);
     case FORM_CALL: return decode_call(d, in, pc, op);
     case FORM_LDDW: return pc + 1 < d->from->insn_count ? decode_lddw(d, in, op) : refuse();
     case FORM_LOAD:

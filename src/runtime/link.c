@@ -296,9 +296,19 @@ void link_batch_end(struct runtime *rt)
     epoch_exit(rt);
 }
 
+// The verifier counts on it (domain/value.h, VALUE_MAX_LENGTH).
+static bool is_short_enough(const void *context)
+{
+    const struct run_data *data = context;
+    return (uintptr_t)data->data_end - (uintptr_t)data->data <= RUN_MAX_DATA;
+}
+
 ebpf_result_t link_batch_invoke(struct link *l, void *context, uint64_t *result)
 {
     struct run run = {.context = context, .r1 = (uintptr_t)context};
+    if (!is_short_enough(context)) {
+        return EBPF_INVALID_ARGUMENT;
+    }
     if (__atomic_load_n(&l->live, __ATOMIC_SEQ_CST) == 0) {
         return EBPF_INVALID_STATE;
     }

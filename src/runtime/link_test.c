@@ -198,6 +198,25 @@ static void update_swaps_the_program(void)
     scene_close(&s);
 }
 
+// The verifier knows an upper limit of the data, so programs see no more.
+static void too_much_data_is_refused(void)
+{
+    struct scene s;
+    uint64_t r0 = 99;
+    REQUIRE(scene_open(&s, 1));
+    struct link *l = make_link(&s, s.one, 7);
+    REQUIRE(l != NULL);
+    s.context.packet.data = (uint8_t *)(uintptr_t)0x10000; // nobody looks at it
+    s.context.packet.data_end = s.context.packet.data + RUN_MAX_DATA + 1;
+    CHECK_EQ(link_invoke(l, &s.context, &r0), EBPF_INVALID_ARGUMENT);
+    CHECK_EQ(r0, 99);
+    s.context.packet.data_end--;
+    CHECK_OK(link_invoke(l, &s.context, &r0));
+    link_detach(l);
+    object_release(link_object(l));
+    scene_close(&s);
+}
+
 static void one_provider_a_type(void)
 {
     struct scene s;
@@ -375,6 +394,7 @@ TEST_SUITE(link)
     RUN(points_are_exclusive);
     RUN(points_can_be_shared);
     RUN(update_swaps_the_program);
+    RUN(too_much_data_is_refused);
     RUN(one_provider_a_type);
     RUN(swaps_do_not_disturb_runs);
     RUN(detach_waits_for_runs);

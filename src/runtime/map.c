@@ -5,7 +5,7 @@
 
 #define VALUE_SIZE_MAX ((uint32_t)1 << 22)
 
-static const struct map_ops *const map_types[MAP_TYPE_COUNT] = {
+static const struct map_ops *const map_types[MAP_TYPE_RUN_COUNT] = {
 #define MAP_TYPE(id, ...) [MAP_TYPE_##id] = &map_ops_##id,
 #include "spec/map_types.def"
 #undef MAP_TYPE
@@ -56,8 +56,11 @@ static ebpf_result_t check_def(const struct spec_view *spec, const struct map_de
 {
     const uint32_t known = MAP_FLAG_NO_PREALLOC | MAP_FLAG_RDONLY | MAP_FLAG_WRONLY | MAP_FLAG_RDONLY_PROG |
                            MAP_FLAG_WRONLY_PROG | MAP_FLAG_MMAPABLE;
-    if (def->type == MAP_TYPE_NONE || def->type >= spec->map_type_count || def->type >= MAP_TYPE_COUNT) {
+    if (def->type == MAP_TYPE_NONE || def->type >= spec->map_type_count) {
         return EBPF_INVALID_ARGUMENT;
+    }
+    if (def->type >= MAP_TYPE_RUN_COUNT) {
+        return EBPF_OPERATION_NOT_SUPPORTED;
     }
     if (def->key_size == 0 || def->key_size > MAP_KEY_SIZE_MAX || def->value_size == 0 ||
         def->value_size > VALUE_SIZE_MAX || def->max_entries == 0) {
@@ -117,6 +120,14 @@ struct map *map_from_object(struct object *o)
 static bool is_frozen(const struct map *m)
 {
     return __atomic_load_n(&m->seal, __ATOMIC_SEQ_CST) == MAP_FROZEN;
+}
+
+// A writer counts itself before it looks at the seal: when none is counted after the map was sealed, none
+// comes.
+bool map_is_constant(const struct map *m)
+{
+    return is_frozen(m) && __atomic_load_n(&m->user_writers, __ATOMIC_SEQ_CST) == 0 &&
+           (m->def.flags & MAP_FLAG_RDONLY_PROG) != 0;
 }
 
 void map_info(const struct map *m, struct map_info *out)

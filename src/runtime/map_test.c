@@ -30,7 +30,7 @@ static void create_refuses_bad_definitions(void)
     struct fixture f;
     struct map_def def = good_def(MAP_TYPE_ARRAY);
     REQUIRE(fixture_open(&f));
-    for (uint32_t type = 1; type < MAP_TYPE_COUNT; type++) {
+    for (uint32_t type = 1; type < MAP_TYPE_RUN_COUNT; type++) {
         REFUSE(type, key_size, 0);
         REFUSE(type, key_size, 513);
         REFUSE(type, value_size, 0);
@@ -42,6 +42,11 @@ static void create_refuses_bad_definitions(void)
     }
     REFUSE(MAP_TYPE_HASH, type, MAP_TYPE_NONE);
     REFUSE(MAP_TYPE_HASH, type, MAP_TYPE_COUNT);
+    for (uint32_t type = MAP_TYPE_RUN_COUNT; type < MAP_TYPE_COUNT; type++) { // can be verified only
+        struct map_def verify_only = good_def(type);
+        CHECK((spec_builtin()->map_types[type].flags & MAP_VERIFY_ONLY) != 0);
+        refuse(&f, &verify_only, EBPF_OPERATION_NOT_SUPPORTED);
+    }
     REFUSE(MAP_TYPE_HASH, type, UINT32_MAX);
     REFUSE(MAP_TYPE_ARRAY, key_size, 8);
     REFUSE(MAP_TYPE_PERCPU_ARRAY, key_size, 2);
@@ -165,7 +170,7 @@ static void lookups_and_deletes(void)
 {
     struct fixture f;
     REQUIRE(fixture_open(&f));
-    for (uint32_t type = 1; type < MAP_TYPE_COUNT; type++) {
+    for (uint32_t type = 1; type < MAP_TYPE_RUN_COUNT; type++) {
         bool is_hash = type == MAP_TYPE_HASH;
         struct map *m = fixture_map(&f, type, 4, 8, 4);
         uint32_t one = 1, absent = 9;
@@ -363,6 +368,31 @@ static void frozen_maps_take_no_user_writes(void)
     fixture_close(&f);
 }
 
+// A write that began before the map was sealed may still come.
+static void constant_is_what_nobody_writes(void)
+{
+    struct fixture f;
+    uint32_t key = 0;
+    struct map_def def = {MAP_TYPE_ARRAY, MAP_TYPE_ARRAY, 4, 8, 1, MAP_FLAG_RDONLY_PROG, "c"};
+    struct map *m, *writable;
+    REQUIRE(fixture_open(&f));
+    REQUIRE_OK(map_create(f.rt, &def, &m));
+    writable = fixture_map(&f, MAP_TYPE_ARRAY, 4, 8, 1);
+    REQUIRE(writable != NULL);
+    CHECK_OK(map_user_update(m, &key, values, 0));
+    CHECK(!map_is_constant(m));
+    CHECK_OK(map_freeze(m));
+    CHECK_OK(map_freeze(writable));
+    m->user_writers++; // between its look at the seal and the end of its write
+    CHECK(!map_is_constant(m));
+    m->user_writers--;
+    CHECK(map_is_constant(m));
+    CHECK(!map_is_constant(writable)); // programs write to it
+    object_release(map_object(m));
+    object_release(map_object(writable));
+    fixture_close(&f);
+}
+
 TEST_SUITE(map)
 {
     RUN(create_refuses_bad_definitions);
@@ -375,4 +405,5 @@ TEST_SUITE(map)
     RUN(next_key_visits_each_once);
     RUN(access_flags_bind_user_mode);
     RUN(frozen_maps_take_no_user_writes);
+    RUN(constant_is_what_nobody_writes);
 }

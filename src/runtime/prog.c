@@ -138,8 +138,9 @@ ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map 
 {
     ebpf_result_t result;
     uint32_t bad_pc;
-    const char *why;
-    if (program_check(rt->spec, p, &bad_pc, &why) != EBPF_SUCCESS || p->map_count > SPEC_MAX_MAPS) {
+    const char *why, *name;
+    if (program_check(rt->spec, p, &bad_pc, &why) != EBPF_SUCCESS || p->map_count > SPEC_MAX_MAPS ||
+        program_check_loadable(rt->spec, p, &bad_pc, &why, &name) != EBPF_SUCCESS) {
         return EBPF_PROGRAM_LOAD_FAILED;
     }
     TRY(check_maps(p, maps));

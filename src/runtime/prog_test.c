@@ -69,7 +69,7 @@ static const struct insn count_up[] = {
 
 static void programs_use_their_maps(void)
 {
-    for (uint32_t type = 1; type < MAP_TYPE_COUNT; type++) {
+    for (uint32_t type = 1; type < MAP_TYPE_RUN_COUNT; type++) {
         struct fixture f;
         struct fixture_program p;
         struct map *m;
@@ -341,6 +341,15 @@ static void what_has_no_meaning_is_refused(void)
     REFUSE_INSNS(PROG_TYPE_COUNT, DIALECT_LINUX, I(MOV64_IMM, 0, 0, 0, 0));
 }
 
+static void what_can_only_be_verified_is_refused(void)
+{
+    REFUSE_INSNS(PROG_TYPE_SCHED_CLS, DIALECT_LINUX, I(MOV64_IMM, 0, 0, 0, 0));
+    REFUSE_INSNS(PROG_TYPE_CGROUP_SOCK_ADDR, DIALECT_WINDOWS, I(MOV64_IMM, 0, 0, 0, 0));
+    REFUSE_INSNS(PROG_TYPE_XDP, DIALECT_LINUX, I(CALL, 0, 0, 0, HELPER_JIFFIES64));
+    REFUSE_INSNS(PROG_TYPE_XDP, DIALECT_LINUX, I(CALL, 0, 0, 0, KFUNC_RCU_READ_LOCK));
+    REFUSE_INSNS(PROG_TYPE_XDP, DIALECT_LINUX, I(CALL_BTF, 0, 0, 0, KFUNC_RCU_READ_LOCK));
+}
+
 static void evidence_must_fit(void)
 {
     struct fixture_program p;
@@ -452,6 +461,7 @@ TEST_SUITE(prog)
     RUN(an_unknown_helper_that_is_not_reached_loads);
     RUN(maps_of_a_dead_program_leave_the_list);
     RUN(what_has_no_meaning_is_refused);
+    RUN(what_can_only_be_verified_is_refused);
     RUN(evidence_must_fit);
     RUN(marks_must_fit);
     fixture_close(&refusing);

@@ -44,7 +44,8 @@ ebpf_result_t provider_register(struct runtime *rt, const struct hook_provider *
 void provider_unregister(struct runtime *rt, const struct hook_provider *provider);
 
 // Runs the program of `link` on `context` (a structure of contexts.h). Returns r0 in *result.
-// EBPF_INVALID_STATE when the link is detached. IRQL <= DISPATCH. Never blocks on PASSIVE work.
+// EBPF_INVALID_STATE when the link is detached, EBPF_INVALID_ARGUMENT when its data are longer than
+// RUN_MAX_DATA. IRQL <= DISPATCH. Never blocks on PASSIVE work.
 ebpf_result_t link_invoke(struct link *link, void *context, uint64_t *result) MUST_CHECK;
 // Enters the epoch and a CPU slot once for several invocations ("many frames a wake-up").
 void link_batch_begin(struct runtime *rt);

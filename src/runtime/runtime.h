@@ -87,6 +87,8 @@ bool map_can_delete(const struct map *m); // false: an array
 // No user writes from now on; EBPF_ACCESS_DENIED when frozen already or BPF_F_RDONLY, EBPF_INVALID_STATE when
 // user mode was ever given a view that it may write to.
 ebpf_result_t map_freeze(struct map *m) MUST_CHECK;
+// Nobody writes to it, now or ever: frozen, the last write of user mode is over, and programs may only read.
+bool map_is_constant(const struct map *m);
 
 // The memory of an array's values with BPF_F_MMAPABLE: value i lies at i * round_up(value_size, 8). It
 // belongs to the map; views of it outlive the map.

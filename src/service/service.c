@@ -64,7 +64,7 @@ static void tell_findings(const struct program *p, const struct verify_report *r
 static void judge(const struct spec_view *spec, const struct program *p, uint32_t log_level,
                   struct arena *arena, struct service_verdict *out)
 {
-    struct verify_options options = {.spec = spec};
+    struct verify_options options = {.spec = spec, .replay = true};
     struct verify_report report;
     memset(&report, 0, sizeof(report));
     ebpf_result_t result = verify_program(p, &options, arena, &report);
