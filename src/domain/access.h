@@ -14,9 +14,16 @@ struct access {
     unsigned mode;    // enum access_mode
 };
 
-// Memory other than the context: stack, packet, metadata, map value.
+// Memory other than the context: stack, packet, metadata, map value, memory block, object, kernel memory.
 bool access_check(const struct domain_env *env, const struct domain_state *s, const struct access *a,
                   struct domain_fault *fault) MUST_CHECK;
+// Memory whose size is the scalar `size` (a->size is not used); nothing is needed where that is 0. Holds also
+// where only the sum of the pointer's offset and the size is known to be small enough.
+bool access_check_sized(const struct domain_env *env, const struct domain_state *s, const struct access *a,
+                        const struct value *size, struct domain_fault *fault) MUST_CHECK;
 // A field of the context.
 bool access_check_context(const struct domain_env *env, const struct access *a,
                           struct domain_fault *fault) MUST_CHECK;
+// The LD_ABS or LD_IND instruction `pc`.
+bool access_check_legacy(const struct domain_env *env, const struct domain_state *s, uint32_t pc,
+                         struct domain_fault *fault) MUST_CHECK;

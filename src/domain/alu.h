@@ -7,10 +7,6 @@
 // Operand of an ALU or jump instruction: its source register, or the immediate as a number.
 void alu_operand(const struct domain_state *s, const struct insn *in, const struct insn_info *info,
                  struct value *out);
-// The number that pointer - or + `number` adds, as the new variable part of `ptr`. False when the result has
-// no sufficient bounds.
-bool alu_move_pointer(const struct value *ptr, const struct scalar *number, bool subtract,
-                      struct scalar *out);
 bool alu_check(const struct domain_env *env, const struct domain_state *s, const struct insn *in,
                struct domain_fault *fault) MUST_CHECK;
 void alu_apply(struct domain_state *s, const struct insn *in);

@@ -16,5 +16,7 @@ void fault_known_value(struct domain_fault *f, const struct domain_env *env, con
 
 // "r0" to "r10".
 const char *fault_reg_name(unsigned reg);
+// No row of the tables has the type of `map`. Always false.
+bool fault_unknown_map_type(struct domain_fault *f, const struct map_def *map);
 // Register `reg` of `s` was written. Otherwise false with the fault set.
 bool fault_check_init(const struct domain_state *s, unsigned reg, struct domain_fault *f) MUST_CHECK;

@@ -2,8 +2,7 @@
 // obligation: what must hold before an instruction may run, decided from the state alone. Used unchanged by
 // the engine, which explores, and by a checker, which only replays.
 //
-// Leaking is no obligation yet: loading programs is a privilege here, so a program may turn addresses into
-// numbers.
+// Programs of the privileged may turn addresses into numbers; for others (env.unprivileged) that is a leak.
 #pragma once
 
 #include "domain/state.h"
@@ -19,7 +18,8 @@ enum domain_rule {
 #define FAULT_TEXT_SIZE 160
 // An obligation that is not met, with numbers. Texts are for people.
 struct domain_fault {
-    uint16_t rule; // enum domain_rule
+    uint16_t rule;       // enum domain_rule
+    uint32_t related_pc; // where the cause lies (an acquisition); UINT32_MAX: none
     char message[FAULT_TEXT_SIZE];
     char needed[FAULT_TEXT_SIZE];
     char known[FAULT_TEXT_SIZE];

@@ -14,8 +14,3 @@ bool transfer_branch(const struct domain_env *env, struct domain_state *s, uint3
 // The same question without changing the state; true when in doubt.
 bool transfer_branch_is_possible(const struct domain_env *env, const struct domain_state *s, uint32_t pc,
                                  bool taken);
-
-// A local call: enters a frame that returns to pc + 1.
-void transfer_call(const struct domain_env *env, struct domain_state *s, uint32_t pc);
-// An exit from a frame that is not the first; returns the pc that execution goes on at.
-uint32_t transfer_return(struct domain_state *s);

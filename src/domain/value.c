@@ -59,13 +59,24 @@ void value_normalize(struct value *v)
     }
     v->off = (int32_t)(v->off + v->num.smin);
     scalar_set_const(&v->num, 0);
-    v->id = VALUE_ID_NONE;
-    v->range = 0;
+    value_drop_id(v);
 }
 
 bool value_is_bounded(const struct scalar *num)
 {
     return num->smin >= -VALUE_MAX_OFFSET && num->smax <= VALUE_MAX_OFFSET;
+}
+
+static bool may_be_null(uint8_t kind)
+{
+    return kind == VALUE_MAP_VALUE || kind == VALUE_MAP_PTR || kind == VALUE_MEM || kind == VALUE_OBJECT ||
+           kind == VALUE_KERNEL;
+}
+
+static bool may_vary(uint8_t kind)
+{
+    return kind == VALUE_STACK || kind == VALUE_CTX || kind == VALUE_PACKET || kind == VALUE_PACKET_META ||
+           kind == VALUE_MAP_VALUE || kind == VALUE_MEM || kind == VALUE_KERNEL;
 }
 
 static bool pointer_is_valid(const struct value *v)
@@ -74,11 +85,14 @@ static bool pointer_is_valid(const struct value *v)
         return false;
     }
     if (v->maybe_null) {
-        return v->kind == VALUE_MAP_VALUE && v->id >= VALUE_ID_FIRST && v->off == 0 && value_is_fixed(v);
+        return may_be_null(v->kind) && v->id >= VALUE_ID_FIRST && v->cf == 1 && v->delta == 0 &&
+               v->off == 0 && value_is_fixed(v);
     }
-    bool may_vary = v->kind == VALUE_STACK || v->kind == VALUE_PACKET || v->kind == VALUE_PACKET_META ||
-                    v->kind == VALUE_MAP_VALUE;
-    return v->delta == 0 && (may_vary || value_is_fixed(v)) && v->id != VALUE_ID_LENGTH;
+    if ((v->kind == VALUE_PACKET || v->kind == VALUE_PACKET_META) && v->id != VALUE_ID_NONE &&
+        (v->cf != 1 || v->delta != 0)) {
+        return false;
+    }
+    return (may_vary(v->kind) || value_is_fixed(v)) && v->id != VALUE_ID_LENGTH;
 }
 
 bool value_is_valid(const struct value *v)
@@ -86,10 +100,11 @@ bool value_is_valid(const struct value *v)
     if (v->kind == VALUE_NOT_INIT) {
         return true;
     }
-    if (v->kind >= VALUE_KIND_COUNT || !scalar_is_valid(&v->num) || v->frame >= INSN_MAX_FRAMES) {
+    if (v->kind >= VALUE_KIND_COUNT || !scalar_is_valid(&v->num) || v->frame >= INSN_MAX_FRAMES ||
+        (v->id != VALUE_ID_NONE && v->cf == 0)) {
         return false;
     }
-    return v->kind == VALUE_SCALAR ? !v->maybe_null && v->off == 0 : pointer_is_valid(v);
+    return v->kind == VALUE_SCALAR ? !v->maybe_null && v->off == 0 && v->ref == 0 : pointer_is_valid(v);
 }
 
 static size_t print_number(const struct value *v, char *text, size_t size)
@@ -121,6 +136,13 @@ static const char *kind_text(const struct value *v)
         [VALUE_MAP_VALUE] = "a pointer to a value",
         [VALUE_MAP_PTR] = "the map",
         [VALUE_CODE] = "the address of a function",
+        [VALUE_MEM] = "a pointer to memory",
+        [VALUE_OBJECT] = "a pointer to an object",
+        [VALUE_KERNEL] = "a pointer to kernel memory",
+        [VALUE_DYNPTR] = "a part of a dynptr",
+        [VALUE_ITER] = "a part of an iterator",
+        [VALUE_IRQ] = "saved interrupt flags",
+        [VALUE_RELEASED] = "a pointer to something that was released",
     };
     return texts[v->kind];
 }
@@ -130,10 +152,14 @@ size_t value_print(const struct value *v, const struct program *p, char *text, s
     if (v->kind == VALUE_SCALAR) {
         return print_number(v, text, size);
     }
-    if (v->kind == VALUE_NOT_INIT || v->kind == VALUE_CODE || v->kind == VALUE_PACKET_END) {
+    if (v->kind == VALUE_NOT_INIT || v->kind == VALUE_CODE || v->kind == VALUE_PACKET_END ||
+        v->kind >= VALUE_DYNPTR) {
         return str_format(text, size, "%s", kind_text(v));
     }
     char map[SPEC_NAME_SIZE + 24] = "";
+    if (v->kind == VALUE_MEM) {
+        str_format(map, sizeof(map), " of %u bytes", v->size);
+    }
     if (v->kind == VALUE_MAP_PTR || v->kind == VALUE_MAP_VALUE) {
         const char *of = v->kind == VALUE_MAP_PTR ? " " : " of map ";
         if (p != NULL && v->map < p->map_count) {

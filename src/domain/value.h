@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// value: what is known about one register or stack cell. A plain copyable record of 96 bytes without
+// value: what is known about one register or stack cell. A plain copyable record of 104 bytes without
 // ownership.
 //
 // A pointer's address is base + off + X: `off` is the constant part, `num` the set that X lies in. Offsets
 // are bounded by VALUE_MAX_OFFSET, so address arithmetic never wraps. Identities name an unknown number N
-// that lives as long as the state: a SCALAR of identity i has the value N + delta, a pointer of identity i
-// has X = N. All members of a class are refined together. A maybe-null pointer has an identity that stands
-// for its nullness instead (off = X = 0).
+// of 64 bits that lives as long as the state: a SCALAR of identity i has the value cf * N + delta, a pointer
+// of identity i has X = cf * N + delta, both modulo 2^64. PACKET and PACKET_META pointers always have cf = 1,
+// delta = 0 (their `range` speaks of N). All members of a class are refined together. A maybe-null pointer
+// has an identity that stands for its nullness instead (off = X = 0, cf = 1, delta = 0).
+// `ref` names an object rather than a number: the reference that a MEM or OBJECT pointer stands for (while it
+// is in state.refs, it has to be released), or the look-up that a MAP_VALUE pointer came from (locks).
 #pragma once
 
 #include "base/base.h"
@@ -23,7 +26,14 @@ enum value_kind {
     VALUE_PACKET_META, // base: data_meta
     VALUE_MAP_VALUE,   // base: start of a value of map `map`
     VALUE_MAP_PTR,     // map `map` itself
-    VALUE_CODE,        // address of a function
+    VALUE_CODE,        // address of a function: `map` is its index
+    VALUE_MEM,         // base: start of a memory block of `size` bytes (ring buffer record, slice, argument)
+    VALUE_OBJECT,      // base: start of an object that is read through layout `map` of the spec (a socket)
+    VALUE_KERNEL,      // some kernel address that may be read at any offset; faults read as zeroes
+    VALUE_DYNPTR,      // stack cells only: one of the two words of a dynptr (see special.h)
+    VALUE_ITER,        // stack cells only: the words of an open-coded iterator (see special.h)
+    VALUE_IRQ,         // stack cells only: saved interrupt flags
+    VALUE_RELEASED,    // pointed to something that was released: good for nothing, kept for findings
     VALUE_KIND_COUNT
 };
 
@@ -31,20 +41,30 @@ enum value_kind {
 #define VALUE_ID_LENGTH  1u // N = data_end - data
 #define VALUE_ID_FIRST   2u
 #define VALUE_MAX_OFFSET (1 << 29)
-#define VALUE_MAX_LENGTH INT32_MAX // no packet is longer
+#define VALUE_MAX_LENGTH (1 << 28) // no packet is longer: RUN_MAX_DATA of spec/contexts.h
+
+enum value_flags {
+    VALUE_INNER = 1 << 1,     // MAP_PTR, MAP_VALUE: `map` is the template of an inner map; `ref` says which
+    VALUE_READ_ONLY = 1 << 2, // MEM: programs may not write
+    VALUE_UNTRUSTED = 1 << 3, // OBJECT, KERNEL: may be read, may not be passed to helpers
+    VALUE_PACKET_SLICE = 1 << 4, // MEM: lies in the packet, gone when the packet moves
+    VALUE_ACQUIRED = 1 << 5, // `ref` is held while the pointer is not null (what an acquiring helper returns)
+};
 
 struct value {
     uint8_t kind;       // enum value_kind
-    uint8_t maybe_null; // MAP_VALUE only
+    uint8_t maybe_null; // MAP_VALUE, MAP_PTR (inner), MEM, OBJECT, KERNEL
     uint8_t frame;      // STACK
-    uint8_t width;      // bytes of a stack cell: 4 or 8; 0 in registers
-    uint16_t map;       // MAP_VALUE, MAP_PTR: index in the program's maps
-    uint16_t reserved;  // 0
+    uint8_t width;      // bytes of a stack cell: 1 to 4 or 8; 0 in registers
+    uint16_t map;       // MAP_VALUE, MAP_PTR: index in the program's maps; CODE: function; OBJECT: layout
+    uint16_t flags;     // enum value_flags
     int32_t off;
     uint32_t id;
     int32_t range; // PACKET with an identity: data + N + range <= data_end is known
-    uint32_t reserved2;
-    int64_t delta; // SCALAR with an identity
+    int32_t cf;    // with an identity: not 0
+    int64_t delta; // with an identity
+    uint32_t ref;  // 0: none
+    uint32_t size; // MEM: bytes
     struct scalar num;
 };
 
@@ -69,6 +89,20 @@ static inline bool value_is_zero(const struct value *v)
 static inline bool value_is_fixed(const struct value *v)
 {
     return scalar_is_const(&v->num) && v->num.umin == 0;
+}
+static inline void value_drop_id(struct value *v)
+{
+    v->id = VALUE_ID_NONE;
+    v->cf = 0;
+    v->delta = 0;
+    v->range = 0;
+}
+// The value becomes the member of class `id` that equals its number.
+static inline void value_set_id(struct value *v, uint32_t id)
+{
+    v->id = id;
+    v->cf = 1;
+    v->delta = 0;
 }
 static inline int32_t value_clamp_range(int64_t range)
 {
