@@ -4,7 +4,7 @@
 #include "verifier/case.h"
 
 struct words {
-    char at[8][80];
+    char at[10][80];
     unsigned count;
 };
 
@@ -79,12 +79,149 @@ static void read_map(const struct words *w, struct vt_case *c)
     map->flags = w->count > 6 ? number(w->at[6]) : 0;
 }
 
+static uint32_t find_map(const struct vt_case *c, const char *name)
+{
+    uint32_t i = 0;
+    while (i < c->program.map_count && !str_equal(c->maps[i].name, name)) {
+        i++;
+    }
+    return i;
+}
+
+struct word_value {
+    const char *word;
+    uint32_t value;
+};
+
+static bool find_word(const struct word_value *rows, size_t count, const char *word, uint32_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (str_equal(rows[i].word, word)) {
+            *out = rows[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+// field MAP KIND OFF SIZE
+static bool read_field(const struct words *w, struct vt_case *c)
+{
+    static const struct word_value kinds[] = {{"lock", MAP_FIELD_SPIN_LOCK},
+                                              {"timer", MAP_FIELD_TIMER},
+                                              {"workqueue", MAP_FIELD_WORKQUEUE},
+                                              {"kptr", MAP_FIELD_KPTR},
+                                              {"other", MAP_FIELD_OTHER}};
+    uint32_t map = find_map(c, w->at[1]), kind;
+    if (w->count != 5 || map == c->program.map_count || c->facts[map].field_count == MAP_MAX_FIELDS ||
+        !find_word(kinds, ARRAY_SIZE(kinds), w->at[2], &kind)) {
+        return false;
+    }
+    c->facts[map].fields[c->facts[map].field_count++] =
+        (struct map_field){.off = number(w->at[3]), .size = number(w->at[4]), .kind = kind};
+    return true;
+}
+
+// inner MAP TEMPLATE
+static bool read_inner(const struct words *w, struct vt_case *c)
+{
+    uint32_t map = find_map(c, w->at[1]), inner = find_map(c, w->at[2]);
+    if (w->count != 3 || map == c->program.map_count || inner == c->program.map_count) {
+        return false;
+    }
+    c->facts[map].has_inner = true;
+    c->facts[map].inner = inner;
+    return true;
+}
+
+// contents MAP BYTE ...: the rest of the value is zero.
+static bool read_contents(const struct words *w, struct vt_case *c)
+{
+    uint32_t map = find_map(c, w->at[1]);
+    if (map == c->program.map_count || c->maps[map].value_size > CASE_MAX_CONTENTS) {
+        return false;
+    }
+    for (unsigned i = 2; i < w->count; i++) {
+        c->contents[map][i - 2] = (uint8_t)number(w->at[i]);
+    }
+    c->facts[map].contents = c->contents[map];
+    return true;
+}
+
+// global N RESULT ARGUMENT ...: the contract of function N, in the order of the code.
+static bool read_global(const struct words *w, struct vt_case *c)
+{
+    static const struct word_value kinds[] = {{"number", FUNC_ARG_SCALAR},
+                                              {"context", FUNC_ARG_CTX},
+                                              {"memory", FUNC_ARG_MEM},
+                                              {"nonnull", FUNC_ARG_MEM_NONNULL},
+                                              {"unknown", FUNC_ARG_UNKNOWN}};
+    uint32_t func = number(w->at[1]);
+    if (func >= CASE_MAX_FUNCS || w->count > 8) {
+        return false;
+    }
+    c->funcs[func].global = 1;
+    c->contracts[func].known = true;
+    c->contracts[func].returns_void = str_equal(w->at[2], "void");
+    for (unsigned i = 3; i < w->count; i++) {
+        struct func_arg *arg = &c->contracts[func].args[i - 3];
+        char kind[80];
+        size_t length = 0;
+        while (w->at[i][length] != '\0' && w->at[i][length] != ':') {
+            kind[length] = w->at[i][length];
+            length++;
+        }
+        kind[length] = '\0';
+        if (!find_word(kinds, ARRAY_SIZE(kinds), kind, &arg->kind)) {
+            return false;
+        }
+        arg->size = w->at[i][length] == ':' ? number(w->at[i] + length + 1) : 0;
+    }
+    return true;
+}
+
+static void read_type(const struct words *w, struct vt_case *c)
+{
+    c->program.type = spec_prog_type_by_name(spec_builtin(), w->at[1]);
+    c->program.attach_type = spec_default_attach_type(spec_builtin(), c->program.type);
+    c->program.dialect = str_equal(w->at[2], "windows") ? DIALECT_WINDOWS : DIALECT_LINUX;
+}
+
+static bool read_flag(const char *key, struct vt_case *c)
+{
+    if (str_equal(key, "gpl")) {
+        str_copy(c->program.license, sizeof(c->program.license), "GPL");
+    } else if (str_equal(key, "sleepable")) {
+        c->program.sleepable = true;
+    } else if (str_equal(key, "unprivileged")) {
+        c->unprivileged = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// What only some programs need.
+static bool read_fact(const struct words *w, struct vt_case *c)
+{
+    const char *key = w->at[0];
+    if (w->count == 1) {
+        return read_flag(key, c);
+    }
+    if (str_equal(key, "attach") && w->count == 2) {
+        c->program.attach_type = spec_attach_type_by_name(spec_builtin(), w->at[1]);
+        return true;
+    }
+    return (str_equal(key, "field") && read_field(w, c)) || (str_equal(key, "inner") && read_inner(w, c)) ||
+           (str_equal(key, "contents") && read_contents(w, c)) ||
+           (str_equal(key, "global") && read_global(w, c));
+}
+
 static bool read_directive(const struct words *w, struct vt_case *c)
 {
     const char *key = w->at[0];
     if (str_equal(key, "type") && w->count == 3) {
-        c->program.type = spec_prog_type_by_name(spec_builtin(), w->at[1]);
-        c->program.dialect = str_equal(w->at[2], "windows") ? DIALECT_WINDOWS : DIALECT_LINUX;
+        read_type(w, c);
     } else if (str_equal(key, "map")) {
         read_map(w, c);
     } else if (str_equal(key, "steps") && w->count == 2) {
@@ -95,7 +232,7 @@ static bool read_directive(const struct words *w, struct vt_case *c)
         str_copy(c->rule, sizeof(c->rule), w->at[1]);
         c->rule_pc = w->count > 2 ? number(w->at[2] + 1) : UINT32_MAX;
     } else {
-        return false;
+        return read_fact(w, c);
     }
     return true;
 }
@@ -115,13 +252,17 @@ static bool translate(const struct vt_case *c, const char *word, char *out, size
         }
     }
     const struct spec_view *spec = spec_builtin();
-    for (uint32_t i = 1; i < spec->helper_count; i++) {
-        if (str_equal(word, spec->helpers[i].name)) {
-            str_format(out, size, "%u", i);
-            return true;
+    uint32_t found = HELPER_NONE;
+    for (uint32_t i = spec->helper_count; i-- > 1;) {
+        if (str_equal(word, spec->helpers[i].name) &&
+            (found == HELPER_NONE || spec_helper_allowed(spec, i, c->program.type, c->program.attach_type))) {
+            found = i;
         }
     }
-    return false;
+    if (found != HELPER_NONE) {
+        str_format(out, size, "%u", found);
+    }
+    return found != HELPER_NONE;
 }
 
 static void add_code(struct vt_case *c, size_t *length, const char *line)
@@ -177,6 +318,9 @@ static bool find_funcs(struct vt_case *c)
     return true;
 }
 
+// At offset 1: why "call -1073741826" cannot be resolved (see PROGRAM_POISON).
+static const char unresolved[] = "\0'struct imagined' does not exist";
+
 static void begin(struct vt_case *c, const char *name)
 {
     memset(c, 0, sizeof(*c));
@@ -188,8 +332,10 @@ static void begin(struct vt_case *c, const char *name)
     c->program.insns = c->insns;
     c->program.funcs = c->funcs;
     c->program.maps = c->maps;
-    c->program.strings = "";
-    c->program.strings_size = 1;
+    c->program.map_facts = c->facts;
+    c->program.contracts = c->contracts;
+    c->program.strings = unresolved;
+    c->program.strings_size = sizeof(unresolved);
 }
 
 static bool finish(struct vt_case *c, const char **error)

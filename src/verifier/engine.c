@@ -1,379 +1,296 @@
 // SPDX-License-Identifier: MIT
-// engine: explores every path of the program depth first, one working state at a time.
+// engine: the disjunctive fixpoint. Each point of a function (where ways meet, loops begin, callbacks are
+// called) keeps a few states; arrivals are dropped, joined or kept by the policy of points.c; what is new is
+// explored up to the next points. The lowest point in the weak topological order goes first, so that
+// everything that leads to a point is there before it is explored, and inner loops are stable before outer
+// ones.
 //
-// Soundness: a path is followed until it exits, faults, or arrives at a point with a state that a stored,
-// *completely explored* state entails; whatever could happen from here was then looked at already. Packing
-// and liveness cleaning forget facts, so the engine goes on from the stored state, not from the one that it
-// was made of: a wrong hint costs precision, never soundness. Termination of the program: nothing is dropped
-// because of a state that is still being explored. When the exploration ends, every path has ended. A state
-// that equals one of its own ancestors would go on for ever. Termination of the engine: steps, work and
-// states are counted, each with a limit.
+// Soundness: when nothing is left to explore, each way from a stored state to the next point was followed to
+// a state that a stored one entails. Packing, liveness cleaning and joining forget facts, so exploration goes
+// on from stored states, never from what they were made of: a wrong hint or join costs precision, and
+// replay.c finds it. Termination of the program: rank.c. Termination of the engine: joins at heads of loops
+// widen, and instructions, states and work are counted, each with a limit.
+//
+// When a program with loops is refused, it is tried once more with the turns of all loops kept apart, as far
+// as a smaller limit permits: that finds what a bounded loop initialises piece by piece. If this fails too,
+// the first finding stands.
 #include "verifier/engine.h"
 
-#define DONE_PER_POINT 64u
+#include "verifier/hint.h"
+#include "verifier/thresholds.h"
 
-struct stored {
-    struct stored *next;
-    uint32_t pc;
-    uint32_t reserved;
-    struct packed state; // and what follows it
-};
+#define WORK_PER_STEP    128u
+#define UNROLL_STEPS     200000u
+#define UNROLL_PER_POINT 256u // turns that differ; then the attempt ends
 
-static size_t stored_size(const struct packed *p)
-{
-    return offsetof(struct stored, state) + p->size;
-}
+// --- limits --------------------------------------------------------------------------------------
 
-// --- findings ------------------------------------------------------------------------------------
-
-static void find_fault(struct engine *e)
-{
-    _Static_assert((int)RULE_COUNT == (int)DOMAIN_RULE_COUNT, "one table of rules");
-    _Static_assert(FINDING_TEXT_SIZE == FAULT_TEXT_SIZE, "texts are copied whole");
-    struct finding *f = finding_add(e->report, (enum rule_id)e->fault->rule, e->pc);
-    memcpy(f->message, e->fault->message, sizeof(f->message));
-    memcpy(f->needed, e->fault->needed, sizeof(f->needed));
-    memcpy(f->known, e->fault->known, sizeof(f->known));
-    memcpy(f->hint, e->fault->hint, sizeof(f->hint));
-    e->alive = false;
-}
-
-static struct finding *find_rule(struct engine *e, enum rule_id rule)
-{
-    e->alive = false;
-    return finding_add(e->report, rule, e->pc);
-}
-
-// The loop that the path is in, when a limit was reached: the point with the most states on the path.
-static uint32_t busiest_point(const struct engine *e, uint32_t *visits)
-{
-    uint32_t best = UINT32_MAX;
-    *visits = 0;
-    for (uint32_t i = 0; i < e->path_count; i++) {
-        const struct engine_step *step = &e->path[i];
-        const struct engine_point *point = step->kind == PATH_STATE ? e->points[step->pc] : NULL;
-        if (point != NULL && point->visits > *visits) {
-            *visits = point->visits;
-            best = step->pc;
-        }
-    }
-    return best;
-}
-
-// A limit was reached. A path that went through one point very often is named as a loop.
 static void find_budget(struct engine *e, const char *what, uint64_t limit)
 {
-    uint32_t visits, loop = busiest_point(e, &visits);
-    bool is_loop = visits >= 256;
-    struct finding *f = find_rule(e, is_loop ? RULE_UNBOUNDED_LOOP : RULE_BUDGET);
-    str_format(f->needed, sizeof(f->needed), "at most %llu %s", (unsigned long long)limit, what);
-    if (is_loop) {
-        f->pc = loop;
-        str_format(f->known, sizeof(f->known), "the loop was followed %u times without coming to an end",
-                   visits);
-        str_copy(f->hint, sizeof(f->hint), "give the loop a constant upper bound, and make it small");
-    } else {
-        str_format(f->known, sizeof(f->known), "%llu instructions were followed, %u states are stored",
-                   (unsigned long long)e->report->steps, e->stored);
-        str_copy(f->hint, sizeof(f->hint),
-                 "split the program; branches that are independent of each other multiply the paths");
+    struct finding *f = path_find(e, RULE_BUDGET);
+    if (f == NULL) {
+        return;
     }
+    str_format(f->needed, sizeof(f->needed), "at most %llu %s", (unsigned long long)limit, what);
+    str_format(f->known, sizeof(f->known), "%llu instructions were followed, %u states are stored",
+               (unsigned long long)e->report->steps, e->points.stored);
+    str_copy(f->hint, sizeof(f->hint),
+             "split the program; branches that depend on each other multiply the states");
 }
 
-static bool charge(struct engine *e, uint64_t words)
+bool engine_is_exhausted(struct engine *e)
 {
-    e->work += words;
-    if (e->work > e->max_work) {
-        find_budget(e, "words of states stored and compared", e->max_work);
+    if (e->replaying) {
         return false;
     }
-    return true;
+    if (e->report->steps > e->step_limit) {
+        e->report->steps--;
+        find_budget(e, "instructions", e->step_limit);
+    } else if (e->points.work > e->work_limit) {
+        find_budget(e, "words of states stored and compared", e->work_limit);
+    } else if (e->points.stored > e->state_limit) {
+        find_budget(e, "stored states", e->state_limit);
+    }
+    return e->failed;
 }
 
-// --- the path ------------------------------------------------------------------------------------
+// --- arrivals ------------------------------------------------------------------------------------
 
-static ebpf_result_t push(struct engine *e, struct stored *stored, uint32_t pc, enum engine_path kind)
+static ebpf_result_t place_at(struct engine *e, uint32_t block, struct place **out)
 {
-    if (e->path_count == e->path_capacity) {
-        uint32_t capacity = e->path_capacity == 0 ? 256 : e->path_capacity * 2;
-        struct engine_step *grown = arena_array(e->arena, capacity, sizeof(*grown));
-        if (grown == NULL) {
+    struct instance *i = e->in;
+    struct place **slot = &i->places[block - e->cfg.first_block[i->func]];
+    if (*slot == NULL && !e->replaying) {
+        struct place *made = arena_alloc(&e->memory, sizeof(*made));
+        if (made == NULL) {
             return EBPF_NO_MEMORY;
         }
-        if (e->path_count != 0) {
-            memcpy(grown, e->path, e->path_count * sizeof(*grown));
-        }
-        e->path = grown;
-        e->path_capacity = capacity;
+        bool calls_back = (e->cfg.flags[e->cfg.blocks[block].start] & CFG_CALLBACK) != 0;
+        made->last = &made->first;
+        made->point.is_head = wto_is_head(&e->wto, block) || calls_back;
+        made->point.unroll = e->unroll;
+        live_hints(&e->live, block, i->frame_count, &made->point.hints);
+        made->point.hints.loops = e->unroll;
+        made->point.hints.tested.saved[0] = ENGINE_SHADOW_REGS; // the caller may test what is learned
+        *slot = made;
     }
-    e->path[e->path_count++] = (struct engine_step){stored, pc, kind};
+    *out = *slot;
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t store(struct engine *e, const struct packed *p, uint32_t pc, struct stored **out)
+static ebpf_result_t enqueue(struct engine *e, struct place *place, uint32_t block, struct node *n)
 {
-    struct stored *s = pool_alloc(&e->pool, stored_size(p));
-    if (s == NULL) {
+    struct instance *i = e->in;
+    struct pending *p = pool_alloc(&e->pool, sizeof(*p));
+    if (p == NULL) {
         return EBPF_NO_MEMORY;
     }
-    s->next = NULL;
-    s->pc = pc;
-    s->reserved = 0;
-    memcpy(&s->state, p, p->size);
-    e->stored++;
-    if (e->stored > e->report->states) {
-        e->report->states = e->stored;
-    }
-    *out = s;
+    *p = (struct pending){NULL, n};
+    *place->last = p;
+    place->last = &p->next;
+    uint32_t at = e->wto.position[block] - e->cfg.first_block[i->func];
+    i->todo[at / 64] |= (uint64_t)1 << (at % 64);
+    i->first_todo = min_u32(i->first_todo, at / 64);
     return EBPF_SUCCESS;
 }
 
-static void release(struct engine *e, struct stored *s)
+// Where the state in a slot came from; of the branches on the way the newest ones.
+static struct points_origin origin_of(const struct engine *e, const struct slot *from)
 {
-    e->stored--;
-    pool_free(&e->pool, s, stored_size(&s->state));
+    uint32_t count = from->step_count - e->step_base;
+    uint32_t kept = min_u32(count, VERIFY_MAX_PATH);
+    const struct finding_step *steps = kept != 0 ? e->steps + from->step_count - kept : NULL;
+    return (struct points_origin){e->node, steps, kept, from->from};
 }
 
-// Everything that follows from `s` was explored.
-static void complete(struct engine *e, struct stored *s)
+// Replaying: one of the states of the point must stand for the arriving one.
+static void check_arrival(struct engine *e, const struct point *at, const struct packed *p)
 {
-    struct engine_point *point = e->points[s->pc];
-    if (point->checkpoint == s) {
-        point->checkpoint = NULL;
-        point->visits = 0;
+    for (const struct node *n = at != NULL ? summary_live(at->nodes) : NULL; n != NULL;
+         n = summary_live(n->next)) {
+        if (packed_entails(e->scratch, n->state, p)) {
+            return;
+        }
     }
-    s->next = point->done;
-    point->done = s;
-    if (++point->done_count <= DONE_PER_POINT) {
-        return;
+    if (e->checking) {
+        path_find_internal(e);
     }
-    struct stored **last = &point->done;
-    while ((*last)->next != NULL) {
-        last = &(*last)->next;
-    }
-    release(e, *last);
-    *last = NULL;
-    point->done_count--;
 }
 
-// This path has ended: goes back to the newest branch whose second outcome is possible.
-static void backtrack(struct engine *e)
+ebpf_result_t engine_arrive(struct engine *e, const struct domain_state *s, const struct slot *from,
+                            uint32_t pc)
 {
-    while (e->path_count > 0) {
-        struct engine_step step = e->path[--e->path_count];
-        if (step.kind == PATH_STATE) {
-            complete(e, step.stored);
+    uint32_t block = e->block_of[pc];
+    struct place *place;
+    TRY(place_at(e, block, &place));
+    live_at(&e->live, block, s->frame_count, e->hint);
+    e->hint->keep_packet = e->env.callee; // hidden callers may have pointers to it
+    const struct packed *p = packed_make(e->scratch, s, e->hint);
+    if (e->replaying) {
+        check_arrival(e, place != NULL ? &place->point : NULL, p);
+        return EBPF_SUCCESS;
+    }
+    struct points_origin origin = origin_of(e, from);
+    enum points_result result;
+    struct node *n;
+    TRY(points_arrive(&e->points, &place->point, pc, p, &origin, &n, &result));
+    if (e->points.stored > e->report->states) {
+        e->report->states = e->points.stored;
+    }
+    if (e->unroll && place->point.live_count >= e->points.per_point) {
+        find_budget(e, "turns that are kept apart", e->points.per_point);
+        return EBPF_SUCCESS;
+    }
+    if (result != POINTS_KNOWN) {
+        TRY(enqueue(e, place, block, n));
+    }
+    return e->points.pending != NULL ? enqueue(e, place, block, e->points.pending) : EBPF_SUCCESS;
+}
+
+// --- exits ---------------------------------------------------------------------------------------
+
+static void find_result(struct engine *e)
+{
+    struct finding *f = path_find(e, RULE_GLOBAL_FUNCTION);
+    if (f != NULL) {
+        str_copy(f->needed, sizeof(f->needed), "a number as the result of a global function");
+        str_copy(f->hint, sizeof(f->hint), "return a number, or make the function static");
+    }
+}
+
+// What must hold at the exit beyond the obligations of the instruction. False: the way ends there.
+static bool check_end(struct engine *e, const struct domain_state *s)
+{
+    const struct instance *i = e->in;
+    if (i->kind >= INSTANCE_CALLBACK) {
+        enum callback_type type = (enum callback_type)(i->kind - INSTANCE_CALLBACK);
+        if (!helper_check_callback_exit(&e->env, s, type, e->fault) ||
+            (call_is_deferred(type) &&
+             !special_check_nothing_held(&e->env, s, "returns from a callback", e->fault))) {
+            path_find_fault(e);
+            return false;
+        }
+        return !call_is_deferred(type);
+    }
+    if (i->kind != INSTANCE_CONTRACT) {
+        return i->kind == INSTANCE_CALL;
+    }
+    if (!special_check_nothing_held(&e->env, s, "returns from a global function", e->fault)) {
+        path_find_fault(e);
+    } else if (!e->env.program->contracts[i->func].returns_void && s->regs[0].kind != VALUE_SCALAR) {
+        find_result(e);
+    }
+    return false;
+}
+
+// Callers are hidden: only the result is of interest, and what was learned about the arguments and the
+// packet.
+static void keep_result(const struct engine *e, struct domain_state *s)
+{
+    struct state_frame *f = &s->frames[0];
+    bool used = e->live.result_used == NULL || e->live.result_used[e->in->func];
+    if (!used && e->in->kind == INSTANCE_CALL) {
+        memset(&s->regs[0], 0, sizeof(s->regs[0]));
+    }
+    if (e->in->frame_count == 1) {
+        memset(&s->regs[1], 0, 9 * sizeof(s->regs[0]));
+    }
+    memset(f->present, 0, sizeof(f->present));
+    memset(f->init, 0, sizeof(f->init));
+    memset(&f->span, 0, sizeof(f->span));
+    f->counting = 0;
+    s->sum_count = s->bound_count = 0;
+}
+
+ebpf_result_t engine_arrive_exit(struct engine *e, struct domain_state *s, const struct slot *from)
+{
+    struct instance *i = e->in;
+    if (!check_end(e, s)) {
+        return EBPF_SUCCESS;
+    }
+    call_end_frame(s);
+    if (s->frame_count > 1) {
+        call_leave(s);
+    }
+    if (i->is_hidden) {
+        keep_result(e, s);
+    }
+    const struct packed *p = packed_make(e->scratch, s, NULL);
+    if (e->replaying) {
+        check_arrival(e, &i->exits, p);
+        return EBPF_SUCCESS;
+    }
+    struct points_origin origin = origin_of(e, from);
+    enum points_result result;
+    struct node *n;
+    return points_arrive(&e->points, &i->exits, from->pc, p, &origin, &n, &result);
+}
+
+// --- the work list -------------------------------------------------------------------------------
+
+// Lowest position with something to explore, or CFG_NONE.
+static uint32_t first_todo(struct engine *e, struct instance *i)
+{
+    uint32_t blocks = e->cfg.first_block[i->func + 1] - e->cfg.first_block[i->func];
+    for (; i->first_todo < (blocks + 63) / 64; i->first_todo++) {
+        uint64_t word = i->todo[i->first_todo];
+        if (word != 0) {
+            return i->first_todo * 64 + (uint32_t)__builtin_ctzll(word);
+        }
+    }
+    return CFG_NONE;
+}
+
+// Oldest state of the place that is not explored and not joined into another one, or NULL.
+static struct node *take(struct engine *e, struct place *place)
+{
+    while (place->first != NULL) {
+        struct pending *p = place->first;
+        struct node *n = p->node;
+        place->first = p->next;
+        if (place->first == NULL) {
+            place->last = &place->first;
+        }
+        pool_free(&e->pool, p, sizeof(*p));
+        if (!n->dead) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+ebpf_result_t engine_enter_instance(struct engine *e, const struct instance *i)
+{
+    struct slot *t;
+    uint32_t block = e->cfg.first_block[i->func];
+    TRY(explore_push(e, &t));
+    packed_unpack(i->entry, t->state);
+    t->pc = t->from = e->cfg.blocks[block].start;
+    rank_edge(e, t->state, CFG_NONE, block);
+    TRY(engine_arrive(e, t->state, t, t->pc));
+    e->slot_count--;
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t engine_run_instance(struct engine *e, struct instance *i)
+{
+    uint32_t first = e->cfg.first_block[i->func];
+    TRY(engine_enter_instance(e, i));
+    for (uint32_t at; !e->failed && (at = first_todo(e, i)) != CFG_NONE;) {
+        struct place *place = i->places[e->wto.order[first + at] - first];
+        struct node *n = take(e, place);
+        if (n == NULL) {
+            i->todo[at / 64] &= ~((uint64_t)1 << (at % 64));
             continue;
         }
-        packed_unpack(&step.stored->state, e->state);
-        uint64_t words = step.stored->state.size / 8;
-        release(e, step.stored);
-        e->pc = step.pc;
-        if (!charge(e, words)) {
-            return;
-        }
-        if (transfer_branch(&e->env, e->state, step.pc, true)) {
-            e->pc = (uint32_t)insn_target(&e->env.program->insns[step.pc], step.pc);
-            return;
-        }
+        n->explored = true;
+        TRY(explore_node(e, n));
     }
-    e->alive = false;
-}
-
-// --- points --------------------------------------------------------------------------------------
-
-static ebpf_result_t point_at(struct engine *e, uint32_t pc, struct engine_point **out)
-{
-    if (e->points[pc] == NULL) {
-        e->points[pc] = arena_alloc(e->arena, sizeof(**e->points));
-        if (e->points[pc] == NULL) {
-            return EBPF_NO_MEMORY;
-        }
-    }
-    *out = e->points[pc];
+    i->complete = !e->failed;
     return EBPF_SUCCESS;
 }
 
-static bool is_explored(struct engine *e, struct engine_point *point, const struct packed *arriving)
-{
-    struct stored **link = &point->done;
-    for (; *link != NULL; link = &(*link)->next) {
-        struct stored *s = *link;
-        e->work += 4 + s->state.entry_count;
-        if (packed_entails(e->scratch, &s->state, arriving)) {
-            *link = s->next; // what was useful once goes to the front
-            s->next = point->done;
-            point->done = s;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void find_endless(struct engine *e)
-{
-    struct finding *f = find_rule(e, RULE_UNBOUNDED_LOOP);
-    str_copy(f->message, sizeof(f->message), "a loop comes back to here with nothing changed");
-    str_copy(f->needed, sizeof(f->needed), "every turn of the loop brings it closer to its end");
-    str_copy(f->known, sizeof(f->known), "all that is known is the same as one turn, or some turns, before");
-    str_copy(f->hint, sizeof(f->hint),
-             "count the turns in a local variable and leave the loop at a constant limit");
-}
-
-// Arrives at a point. Unless the path ends here, the working state becomes what is stored.
-static ebpf_result_t arrive(struct engine *e, bool *ended)
-{
-    struct engine_point *point;
-    TRY(point_at(e, e->pc, &point));
-    bool known = live_at(&e->live, e->state, e->pc, e->hint);
-    const struct packed *p = packed_make(e->scratch, e->state, known ? e->hint : NULL);
-    *ended = true;
-    if (!charge(e, p->size / 8)) {
-        return EBPF_SUCCESS;
-    }
-    if (is_explored(e, point, p)) {
-        backtrack(e);
-        return EBPF_SUCCESS;
-    }
-    if (point->checkpoint != NULL && packed_equal(&point->checkpoint->state, p)) {
-        find_endless(e);
-        return EBPF_SUCCESS;
-    }
-    if (e->stored >= e->max_states) {
-        find_budget(e, "stored states", e->max_states);
-        return EBPF_SUCCESS;
-    }
-    struct stored *s;
-    TRY(store(e, p, e->pc, &s));
-    TRY(push(e, s, e->pc, PATH_STATE));
-    point->visits++;
-    if (point->checkpoint == NULL || (point->visits & (point->visits - 1)) == 0) {
-        point->checkpoint = s;
-    }
-    packed_unpack(&s->state, e->state);
-    *ended = false;
-    return EBPF_SUCCESS;
-}
-
-// --- instructions --------------------------------------------------------------------------------
-
-// Goes on at `next`, which follows the instruction.
-static void fall_through(struct engine *e, uint32_t next)
-{
-    if (next >= e->env.program->insn_count || (e->cfg.flags[next] & CFG_FUNCTION) != 0) {
-        struct finding *f = find_rule(e, RULE_MISSING_EXIT);
-        str_copy(f->needed, sizeof(f->needed), "an exit or a jump as the last instruction of the function");
-        return;
-    }
-    e->pc = next;
-}
-
-// What the instruction accesses must be the same on every path: the field is fixed in its machine code.
-static bool mark_access(struct engine *e)
-{
-    const struct insn_info *info = insn_info(e->env.program->insns[e->pc].id);
-    if (info->form != FORM_LOAD && info->form != FORM_STORE_IMM && info->form != FORM_STORE_REG) {
-        return true;
-    }
-    int field = obligation_context_field(&e->env, e->state, e->pc);
-    uint32_t mark = field < 0 ? ENGINE_OTHER_MEMORY : (uint32_t)field + 1;
-    if (e->marks[e->pc] == ENGINE_NO_MARK) {
-        e->marks[e->pc] = mark;
-    }
-    if (e->marks[e->pc] == mark) {
-        return true;
-    }
-    struct finding *f = find_rule(e, RULE_MIXED_CONTEXT_ACCESS);
-    str_copy(f->needed, sizeof(f->needed), "the same field of the context, or other memory, on every path");
-    str_copy(f->known, sizeof(f->known),
-             "another path accesses another field, or memory that is not the context");
-    str_copy(f->hint, sizeof(f->hint), "read the context into a local variable before the branch");
-    return false;
-}
-
-static ebpf_result_t step_branch(struct engine *e, const struct insn *in)
-{
-    bool taken = transfer_branch_is_possible(&e->env, e->state, e->pc, true);
-    bool through = transfer_branch_is_possible(&e->env, e->state, e->pc, false);
-    if (taken && through) {
-        const struct packed *p = packed_make(e->scratch, e->state, NULL);
-        struct stored *s;
-        if (!charge(e, p->size / 8)) {
-            return EBPF_SUCCESS;
-        }
-        if (e->stored >= e->max_states) {
-            find_budget(e, "stored states", e->max_states);
-            return EBPF_SUCCESS;
-        }
-        TRY(store(e, p, e->pc, &s));
-        TRY(push(e, s, e->pc, PATH_BRANCH));
-    }
-    if (through ? transfer_branch(&e->env, e->state, e->pc, false)
-                : taken && transfer_branch(&e->env, e->state, e->pc, true)) {
-        if (through) {
-            fall_through(e, e->pc + 1);
-        } else {
-            e->pc = (uint32_t)insn_target(in, e->pc);
-        }
-    } else {
-        backtrack(e); // no outcome is possible: the path does not exist
-    }
-    return EBPF_SUCCESS;
-}
-
-static void step_exit(struct engine *e)
-{
-    if (e->state->frame_count == 1) {
-        backtrack(e);
-        return;
-    }
-    fall_through(e, transfer_return(e->state));
-}
-
-static ebpf_result_t step(struct engine *e)
-{
-    const struct insn *in = &e->env.program->insns[e->pc];
-    const struct insn_info *info = insn_info(in->id);
-    if (insn_is_conditional(in)) {
-        return step_branch(e, in);
-    }
-    if (insn_is_jump(in)) {
-        e->pc = (uint32_t)insn_target(in, e->pc);
-    } else if (info->sem == SEM_CALL_LOCAL) {
-        transfer_call(&e->env, e->state, e->pc);
-        e->pc = (uint32_t)insn_target(in, e->pc);
-    } else if (info->form == FORM_EXIT) {
-        step_exit(e);
-    } else {
-        transfer_insn(&e->env, e->state, e->pc);
-        fall_through(e, e->pc + insn_slots(in));
-    }
-    return EBPF_SUCCESS;
-}
-
-static ebpf_result_t advance(struct engine *e)
-{
-    if (++e->report->steps > e->max_steps) {
-        e->report->steps--;
-        find_budget(e, "instructions", e->max_steps);
-        return EBPF_SUCCESS;
-    }
-    if ((e->cfg.flags[e->pc] & CFG_POINT) != 0) {
-        bool ended;
-        TRY(arrive(e, &ended));
-        if (ended) {
-            return EBPF_SUCCESS;
-        }
-    }
-    if (e->options->observe != NULL) {
-        e->options->observe(e->options->observe_user, e->pc, e->state);
-    }
-    if (!obligation_check(&e->env, e->state, e->pc, e->fault)) {
-        find_fault(e);
-        return EBPF_SUCCESS;
-    }
-    return mark_access(e) ? step(e) : EBPF_SUCCESS;
-}
+// --- attempts ------------------------------------------------------------------------------------
 
 static bool is_reference(const struct insn *in)
 {
@@ -383,46 +300,246 @@ static bool is_reference(const struct insn *in)
 
 // What an instruction names is bound when the program is loaded, also in code that nothing reaches. These
 // obligations hold in every state or in none.
-static void check_references(struct engine *e)
+static ebpf_result_t check_references(struct engine *e)
 {
     const struct program *p = e->env.program;
-    state_enter_program(&e->env, e->state);
-    for (e->pc = 0; e->pc < p->insn_count; e->pc++) {
-        if (is_reference(&p->insns[e->pc]) && !obligation_check(&e->env, e->state, e->pc, e->fault)) {
-            find_fault(e);
-            return;
+    struct slot *t;
+    TRY(explore_push(e, &t));
+    state_enter_program(&e->env, t->state);
+    for (t->pc = 0; t->pc < p->insn_count && !e->failed; t->pc++) {
+        if (is_reference(&p->insns[t->pc]) && p->insns[t->pc].id != INSN_CALL_BTF &&
+            !obligation_check(&e->env, t->state, t->pc, e->fault)) {
+            path_find_fault(e);
+        }
+    }
+    e->slot_count--;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t start_attempt(struct engine *e, bool unroll)
+{
+    struct mem_source const *source = e->arena->source;
+    size_t limit = e->arena->limit;
+    if (limit != 0) {
+        limit = limit > e->arena->held ? limit - e->arena->held : 1;
+    }
+    arena_init(&e->memory, source, limit);
+    pool_init(&e->pool, &e->memory);
+    e->instances = arena_array(&e->memory, e->env.program->func_count, sizeof(*e->instances));
+    e->points =
+        (struct points){.arena = &e->memory, .pool = &e->pool, .scratch = e->scratch, .join = e->join};
+    e->points.per_point = e->options->per_point != 0 ? e->options->per_point : VERIFY_PER_POINT;
+    e->slots = NULL;
+    e->slot_count = e->slot_base = e->slot_capacity = e->slots_made = 0;
+    e->steps = NULL;
+    e->step_base = e->step_capacity = 0;
+    e->in = NULL;
+    e->node = NULL;
+    e->depth = 0;
+    e->unroll = unroll;
+    e->failed = e->replaying = e->checking = false;
+    memset(e->marks, 0, e->env.program->insn_count * sizeof(*e->marks));
+    if (unroll) {
+        e->points.per_point = UNROLL_PER_POINT;
+        uint64_t limit_steps = e->report->steps + UNROLL_STEPS;
+        e->step_limit = min_u64(e->step_limit, limit_steps);
+        e->work_limit = min_u64(e->work_limit, (uint64_t)UNROLL_STEPS * WORK_PER_STEP);
+    }
+    return e->instances != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
+}
+
+static ebpf_result_t attempt(struct engine *e, bool unroll)
+{
+    struct slot *entry;
+    TRY(start_attempt(e, unroll));
+    TRY(explore_push(e, &entry));
+    state_enter_program(&e->env, entry->state);
+    TRY(summary_find(e, 0, INSTANCE_PROGRAM, &e->root));
+    if (!e->failed) {
+        e->slot_count--;
+        TRY(rank_check(e));
+    }
+    return e->failed ? EBPF_SUCCESS : check_references(e);
+}
+
+static void end_attempt(struct engine *e)
+{
+    size_t held = e->arena->held + e->memory.held;
+    if (held > e->report->peak_bytes) {
+        e->report->peak_bytes = held;
+    }
+    arena_fini(&e->memory);
+}
+
+static bool wants_replay(const struct engine *e)
+{
+    return e->options->observe != NULL || e->options->stored != NULL || (e->options->replay && !e->failed);
+}
+
+static void offer_analyses(struct engine *e)
+{
+    for (uint32_t f = 0; f < e->env.program->func_count && e->options->analysed != NULL; f++) {
+        for (const struct instance *i = e->instances[f]; i != NULL; i = i->next) {
+            if (i->complete) {
+                e->options->analysed(e->options->analysed_user, i);
+            }
         }
     }
 }
 
+static ebpf_result_t finish(struct engine *e)
+{
+    if (!e->failed) {
+        offer_analyses(e);
+    }
+    if (!wants_replay(e)) {
+        return EBPF_SUCCESS;
+    }
+    bool accepted = !e->failed;
+    TRY(replay_run(e, accepted));
+    return accepted && e->failed ? EBPF_FAILED : EBPF_SUCCESS;
+}
+
 ebpf_result_t engine_run(struct engine *e)
 {
-    state_enter_program(&e->env, e->state);
-    e->pc = 0;
-    e->alive = true;
-    while (e->alive) {
-        TRY(advance(e));
+    TRY(attempt(e, false));
+    if (e->failed && e->wto.loop_count != 0 && e->wto.max_depth <= STATE_MAX_LOOPS) {
+        struct finding first = e->report->findings[0];
+        end_attempt(e);
+        e->report->finding_count = 0;
+        ebpf_result_t result = attempt(e, true);
+        if (result != EBPF_SUCCESS && result != EBPF_NO_MEMORY) {
+            return result;
+        }
+        if (e->failed || result != EBPF_SUCCESS) {
+            e->report->findings[0] = first;
+            e->report->finding_count = 1;
+        }
+        if (result != EBPF_SUCCESS) {
+            return EBPF_SUCCESS; // what is there of the attempt cannot be looked at
+        }
     }
-    if (e->report->finding_count == 0) {
-        check_references(e);
+    return finish(e);
+}
+
+void engine_fini(struct engine *e)
+{
+    if (e->memory.source != NULL) {
+        end_attempt(e);
+    }
+}
+
+// --- set-up --------------------------------------------------------------------------------------
+
+static ebpf_result_t index_blocks(struct engine *e)
+{
+    e->block_of = arena_array(e->arena, e->env.program->insn_count, sizeof(*e->block_of));
+    if (e->block_of == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t b = 0; b < e->cfg.block_count; b++) {
+        for (uint32_t pc = e->cfg.blocks[b].start; pc < e->cfg.blocks[b].end; pc++) {
+            e->block_of[pc] = b;
+        }
     }
     return EBPF_SUCCESS;
 }
 
+// A packet load that fails ends the whole program.
+static bool insn_may_end_program(const struct insn *in)
+{
+    uint8_t form = insn_info(in->id)->form;
+    return form == FORM_LDABS || form == FORM_LDIND;
+}
+
+static bool insn_changes_packet(const struct engine *e, const struct insn *in)
+{
+    const struct insn_info *info = insn_info(in->id);
+    if (info->form == FORM_CALLX || info->sem == SEM_CALL_BTF) {
+        return true;
+    }
+    bool helper = in->id == INSN_CALL && in->imm > 0 && in->imm < (int64_t)e->env.spec->helper_count;
+    return helper && (e->env.spec->helpers[in->imm].flags & HELPER_CHANGES_PACKET) != 0;
+}
+
+// Adds what instruction `pc` and the function that it calls, if any, do to what function `f` does.
+static bool add_effects(struct engine *e, uint32_t f, uint32_t pc)
+{
+    const struct insn *in = &e->env.program->insns[pc];
+    uint32_t callee = cfg_callee(e->env.program, pc);
+    bool packet = insn_changes_packet(e, in) || (callee != CFG_NONE && e->changes_packet[callee]);
+    bool ends = insn_may_end_program(in) || (callee != CFG_NONE && e->may_end[callee]);
+    bool changed = (packet && !e->changes_packet[f]) || (ends && !e->may_end[f]);
+    e->changes_packet[f] |= packet;
+    e->may_end[f] |= ends;
+    return changed;
+}
+
+// What functions do, directly or through those they call. Nesting is at most 8 deep.
+static ebpf_result_t find_effects(struct engine *e)
+{
+    const struct program *p = e->env.program;
+    e->changes_packet = arena_array(e->arena, p->func_count, sizeof(bool));
+    e->may_end = arena_array(e->arena, p->func_count, sizeof(bool));
+    e->breaks_contract = arena_array(e->arena, p->func_count, sizeof(bool));
+    if (e->changes_packet == NULL || e->may_end == NULL || e->breaks_contract == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (uint32_t f = 0; f < p->func_count; f++) {
+            for (uint32_t pc = p->funcs[f].start; pc < p->funcs[f].end; pc++) {
+                changed |= add_effects(e, f, pc);
+            }
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+static bool may_make_iterator(const struct engine *e, const struct insn *in)
+{
+    const struct insn_info *info = insn_info(in->id);
+    if (info->form != FORM_CALL && info->form != FORM_CALLX) {
+        return false;
+    }
+    bool helper = (info->sem == SEM_CALL || info->sem == SEM_CALL_BTF) && in->imm > 0 &&
+                  in->imm < (int64_t)e->env.spec->helper_count;
+    bool makes = !helper;
+    for (unsigned arg = 0; helper && arg < 5; arg++) {
+        unsigned type = e->env.spec->helpers[in->imm].args[arg] & ARG_KIND_MASK;
+        makes = makes || type == ARG_ITER_NEW || type == ARG_CALLBACK;
+    }
+    return makes;
+}
+
+// Marks the loops that call something which may make an iterator.
+static void find_renewals(struct engine *e)
+{
+    const struct program *p = e->env.program;
+    for (uint32_t pc = 0; pc < p->insn_count && e->wto.loop_count != 0; pc++) {
+        uint32_t loop = may_make_iterator(e, &p->insns[pc]) ? e->wto.loop[e->block_of[pc]] : CFG_NONE;
+        for (; loop != CFG_NONE; loop = e->wto.loops[loop].parent) {
+            e->wto.loops[loop].renews = true;
+        }
+    }
+}
+
 ebpf_result_t engine_init(struct engine *e)
 {
-    uint32_t count = e->env.program->insn_count;
-    e->max_steps = e->options->max_steps != 0 ? e->options->max_steps : VERIFY_MAX_STEPS;
-    e->max_states = e->options->max_states != 0 ? e->options->max_states : VERIFY_MAX_STATES;
-    e->max_work = e->max_steps < UINT64_MAX / 256 ? e->max_steps * 256 : UINT64_MAX;
-    pool_init(&e->pool, e->arena);
-    e->state = arena_alloc(e->arena, sizeof(*e->state));
+    e->step_limit = e->options->max_steps != 0 ? e->options->max_steps : VERIFY_MAX_STEPS;
+    e->state_limit = e->options->max_states != 0 ? e->options->max_states : VERIFY_MAX_STATES;
+    e->work_limit = (uint64_t)VERIFY_MAX_STEPS * WORK_PER_STEP;
     e->scratch = arena_alloc(e->arena, sizeof(*e->scratch));
     e->fault = arena_alloc(e->arena, sizeof(*e->fault));
     e->hint = arena_alloc(e->arena, sizeof(*e->hint));
-    e->points = arena_array(e->arena, count, sizeof(struct engine_point *));
-    e->marks = arena_array(e->arena, count, sizeof(*e->marks));
-    bool all = e->state != NULL && e->scratch != NULL && e->fault != NULL && e->hint != NULL &&
-               e->points != NULL && e->marks != NULL;
-    return all ? EBPF_SUCCESS : EBPF_NO_MEMORY;
+    e->marks = arena_array(e->arena, e->env.program->insn_count, sizeof(*e->marks));
+    if (e->scratch == NULL || e->fault == NULL || e->hint == NULL || e->marks == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    TRY(index_blocks(e));
+    TRY(find_effects(e));
+    find_renewals(e);
+    TRY(rank_find_counted(e));
+    return thresholds_collect(e->env.program, e->arena, &e->join);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Limits, evidence, failing memory, and programs made to be expensive.
+// Limits, evidence, failing memory.
 #include <stdlib.h>
 
 #include "tests/test.h"
 #include "verifier/case.h"
+#include "verifier/result.h"
 #include "verifier/verifier.h"
 
 static struct vt_case parsed;
@@ -65,15 +66,17 @@ static void evidence_marks_context_accesses(void)
     arena_fini(&arena);
 }
 
-// Serves a number of allocations and no more, as a machine does that runs out of memory.
+// Serves a number of allocations and no more, as a machine does that runs out of memory. It has no whole
+// chunk either, so that an arena asks for each of its allocations alone.
 struct budget {
     unsigned long left, live;
 };
+enum { CHUNK = 64 << 10 };
 
 static void *budget_alloc(void *user, size_t size)
 {
     struct budget *b = user;
-    if (b->left == 0) {
+    if (b->left == 0 || (size >= CHUNK && size < CHUNK + 64)) {
         return NULL;
     }
     b->left--;
@@ -88,25 +91,63 @@ static void budget_free(void *user, void *block)
     free(block);
 }
 
-static void every_allocation_may_fail(void)
+static unsigned offered;
+
+static void note_state(void *user, uint32_t pc, const void *state)
 {
-    const struct program *p = assemble(counter);
-    REQUIRE(p != NULL);
-    unsigned long n = 0;
-    bool accepted = false;
-    for (; n < 100 && !accepted; n++) {
+    UNUSED(user);
+    UNUSED(pc);
+    offered += state != NULL;
+}
+
+// Without memory there is no verdict, and nothing is left behind; but a finding stands when there is none for
+// the second attempt. Returns how many allocations a verdict needs.
+static unsigned long fail_each_allocation(const char *text, enum rule_id rule)
+{
+    const struct program *p = assemble(text);
+    const struct verify_options options = {
+        .spec = spec_builtin(), .replay = true, .stored = note_state, .observe = note_state};
+    bool judged = false;
+    unsigned long n = 0, early = 0;
+    for (; p != NULL && n < 5000 && !judged; n++) {
         struct budget budget = {n, 0};
         const struct mem_source source = {budget_alloc, budget_free, &budget};
         struct arena arena;
         struct verify_report report;
         arena_init(&arena, &source, 0);
-        ebpf_result_t result = verify(p, &arena, &report);
-        accepted = report.accepted;
+        ebpf_result_t result = verify_program(p, &options, &arena, &report);
+        judged = result == EBPF_SUCCESS && budget.left != 0;
+        early += result == EBPF_SUCCESS && budget.left == 0;
+        CHECK(result == EBPF_SUCCESS || result == EBPF_NO_MEMORY);
+        CHECK(result == EBPF_SUCCESS || !report.accepted);
+        if (result == EBPF_SUCCESS) {
+            CHECK(report.accepted == (rule == RULE_NONE));
+            CHECK_EQ(report.finding_count != 0 ? report.findings[0].rule : RULE_NONE, rule);
+        }
         arena_fini(&arena);
         CHECK_EQ(budget.live, 0);
-        CHECK_EQ(result, accepted ? EBPF_SUCCESS : EBPF_NO_MEMORY);
     }
-    CHECK(n > 3 && accepted);
+    CHECK(judged);
+    CHECK(rule == RULE_NONE || early > 5);
+    return n;
+}
+
+static void every_allocation_may_fail(void)
+{
+    static const char *const loop = "case loop\nr6 = 0\nagain: r1 = r6\ncall local f\nr6 += 1\n"
+                                    "if r6 < 50 goto again\nr0 = 1\nexit\nf: r0 = r1\n"
+                                    "if r0 == 3 goto out\nr0 += 1\nout: exit\n";
+    static const char *const refused = "case refused\nmap counters array 4 8 1\nr6 = 0\nagain: r6 += 1\n"
+                                       "if r6 < 5 goto again\n*(u32 *)(r10 - 4) = r6\nr2 = r10\nr2 += -4\n"
+                                       "r1 = map counters ll\ncall bpf_map_lookup_elem\nif r6 == 7 goto out\n"
+                                       "r0 = *(u64 *)(r0 + 0)\nout: r0 = 1\nexit\n";
+    static const char *const callback = "case callback\nr1 = 10\nlddw_code r2, f\nr3 = 0\nr4 = 0\n"
+                                        "call bpf_loop\nr0 = 1\nexit\nf: r0 = 0\nexit\n";
+    CHECK(fail_each_allocation(counter, RULE_NONE) > 20);
+    CHECK(fail_each_allocation(loop, RULE_NONE) > 50);
+    CHECK(fail_each_allocation(refused, RULE_POSSIBLY_NULL) > 50);
+    CHECK(fail_each_allocation(callback, RULE_NONE) > 20);
+    CHECK(offered != 0);
 }
 
 // Every limit of the arena ends in a verdict or in a clear refusal.
@@ -162,114 +203,66 @@ static void malformed_program_is_a_finding(void)
     arena_fini(&arena);
 }
 
-// --- expensive programs --------------------------------------------------------------------------
+// --- the result ----------------------------------------------------------------------------------
 
-struct big {
-    struct insn *insns;
-    uint32_t count;
+struct seen {
+    unsigned programs, calls, exits, states, heads;
+    int64_t turns; // greatest bound of a loop
+    struct domain_state state;
 };
 
-static void emit(struct big *b, uint16_t id, uint8_t dst, uint8_t src, int16_t off, int64_t imm)
+static void see_point(struct seen *seen, const struct point *at)
 {
-    b->insns[b->count++] = (struct insn){.id = id, .dst = dst, .src = src, .off = off, .imm = imm};
-}
-
-static void judge_big(const struct big *b, const struct func *funcs, uint32_t func_count, size_t limit,
-                      bool accepted, struct verify_report *out)
-{
-    struct func whole = {.start = 0, .end = b->count};
-    struct program p = {.type = PROG_TYPE_XDP,
-                        .insns = b->insns,
-                        .insn_count = b->count,
-                        .funcs = funcs != NULL ? funcs : &whole,
-                        .func_count = funcs != NULL ? func_count : 1,
-                        .strings = "",
-                        .strings_size = 1};
-    struct arena arena;
-    arena_init(&arena, test_mem_source(), limit);
-    ebpf_result_t result = verify(&p, &arena, out);
-    CHECK(result == EBPF_SUCCESS || (result == EBPF_NO_MEMORY && !accepted));
-    CHECK_EQ(out->accepted, accepted);
-    CHECK(accepted || out->finding_count == 1);
-    arena_fini(&arena);
-}
-
-// Each branch decides a register that nobody reads later.
-static void diamonds_are_cheap(void)
-{
-    enum { DIAMONDS = 2000 };
-    struct verify_report report;
-    struct big b = {calloc(DIAMONDS * 5 + 3, sizeof(struct insn)), 0};
-    REQUIRE(b.insns != NULL);
-    emit(&b, INSN_LDXW, 6, 1, 12, 0);
-    for (int i = 0; i < DIAMONDS; i++) {
-        emit(&b, INSN_MOV64_REG, 2, 6, 0, 0);
-        emit(&b, INSN_AND64_IMM, 2, 0, 0, 1 << i % 20);
-        emit(&b, INSN_JEQ64_IMM, 2, 0, 1, 0);
-        emit(&b, INSN_MOV64_IMM, 3, 0, 0, i);
-        emit(&b, INSN_MOV64_IMM, 4, 0, 0, i);
-    }
-    emit(&b, INSN_MOV64_IMM, 0, 0, 0, 1);
-    emit(&b, INSN_EXIT, 0, 0, 0, 0);
-    judge_big(&b, NULL, 0, 64u << 20, true, &report);
-    CHECK(report.steps < 10 * b.count);
-    free(b.insns);
-}
-
-// Every branch keeps a bit that the end reads: 2^n states. Refused in bounded work.
-static void exploding_states_are_refused(void)
-{
-    enum { BITS = 60 };
-    struct verify_report report;
-    struct big b = {calloc(BITS * 3 + 4, sizeof(struct insn)), 0};
-    REQUIRE(b.insns != NULL);
-    emit(&b, INSN_LDXW, 6, 1, 12, 0);
-    emit(&b, INSN_MOV64_IMM, 0, 0, 0, 0);
-    for (int i = 0; i < BITS; i++) {
-        emit(&b, INSN_JSET64_IMM, 6, 0, 2, 1 << i % 30);
-        emit(&b, INSN_LSH64_IMM, 0, 0, 0, 1);
-        emit(&b, INSN_ADD64_IMM, 0, 0, 0, 1);
-    }
-    emit(&b, INSN_EXIT, 0, 0, 0, 0);
-    judge_big(&b, NULL, 0, 128u << 20, false, &report);
-    CHECK_EQ(report.findings == NULL, 0);
-    free(b.insns);
-}
-
-static void a_million_jumps_end(void)
-{
-    struct verify_report report;
-    struct big b = {calloc(INSN_MAX_SLOTS, sizeof(struct insn)), 0};
-    REQUIRE(b.insns != NULL);
-    while (b.count < INSN_MAX_SLOTS - 2) {
-        emit(&b, INSN_JSET64_IMM, 1, 0, (int16_t)(b.count % 7 == 0 && b.count > 200 ? -200 : 1), 1);
-    }
-    emit(&b, INSN_MOV64_IMM, 0, 0, 0, 0);
-    emit(&b, INSN_EXIT, 0, 0, 0, 0);
-    judge_big(&b, NULL, 0, 512u << 20, false, &report);
-    free(b.insns);
-}
-
-// Depth 6, four calls in each function: 4^6 leaves.
-static void call_trees_are_bounded(void)
-{
-    enum { DEPTH = 6, FAN = 4, SIZE = FAN + 2 };
-    struct verify_report report;
-    struct func funcs[DEPTH + 1];
-    struct big b = {calloc((DEPTH + 1) * SIZE, sizeof(struct insn)), 0};
-    REQUIRE(b.insns != NULL);
-    memset(funcs, 0, sizeof(funcs));
-    for (uint32_t f = 0; f <= DEPTH; f++) {
-        funcs[f].start = b.count;
-        for (uint32_t i = 0; i < FAN && f < DEPTH; i++) {
-            emit(&b, INSN_CALL_LOCAL, 0, 0, 0, (int64_t)(f + 1) * SIZE - b.count - 1);
+    for (const struct node *n = at->nodes; n != NULL; n = n->next) {
+        if (n->dead) {
+            continue;
         }
-        emit(&b, INSN_MOV64_IMM, 0, 0, 0, 1);
-        emit(&b, INSN_EXIT, 0, 0, 0, 0);
-        funcs[f].end = b.count;
+        seen->states++;
+        if (at->is_head) {
+            packed_unpack(n->state, &seen->state);
+            int64_t bound = state_loop_bound(&seen->state, 0);
+            seen->heads++;
+            seen->turns = bound > seen->turns ? bound : seen->turns;
+        }
     }
-    judge_big(&b, funcs, DEPTH + 1, 64u << 20, true, &report);
-    free(b.insns);
+}
+
+static void see(void *user, const struct instance *i)
+{
+    struct seen *seen = user;
+    seen->programs += i->kind == INSTANCE_PROGRAM;
+    seen->calls += i->kind == INSTANCE_CALL;
+    seen->exits += i->exits.live_count;
+    for (uint32_t b = 0; b < i->place_count; b++) {
+        if (i->places[b] != NULL) {
+            see_point(seen, &i->places[b]->point);
+        }
+    }
+}
+
+// A loop of 50 turns calls a function with its counter: one analysis of the function, one state at its exit,
+// and the turns are bounded in the state at the head.
+static void result_tells_states_and_turns(void)
+{
+    struct arena arena;
+    struct verify_report report;
+    struct seen *seen = calloc(1, sizeof(*seen));
+    const struct program *p = assemble("case result\nr6 = 0\nagain: r1 = r6\ncall local f\nr6 += 1\n"
+                                       "if r6 < 50 goto again\nr0 = 1\nexit\nf: r0 = r1\nr0 += 1\nexit\n");
+    REQUIRE(p != NULL && seen != NULL);
+    struct verify_options options = {
+        .spec = spec_builtin(), .replay = true, .analysed = see, .analysed_user = seen};
+    arena_init(&arena, test_mem_source(), 0);
+    CHECK_OK(verify_program(p, &options, &arena, &report));
+    CHECK(report.accepted);
+    CHECK_EQ(seen->programs, 1);
+    CHECK(seen->calls >= 1);
+    CHECK(seen->exits >= 1);
+    CHECK(seen->states >= 3);
+    CHECK_EQ(seen->heads, 1);
+    CHECK_EQ(seen->turns, 49);
+    arena_fini(&arena);
+    free(seen);
 }
 
 TEST_SUITE(engine)
@@ -278,8 +271,5 @@ TEST_SUITE(engine)
     RUN(every_allocation_may_fail);
     RUN(arena_limit_is_a_finding);
     RUN(malformed_program_is_a_finding);
-    RUN(diamonds_are_cheap);
-    RUN(exploding_states_are_refused);
-    RUN(a_million_jumps_end);
-    RUN(call_trees_are_bounded);
+    RUN(result_tells_states_and_turns);
 }

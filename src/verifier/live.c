@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // live: two passes over basic blocks. Forwards: which registers hold an address in the running frame (or a
 // map, or a constant size), to know which stack cells an instruction touches. Backwards: what is read before
-// it is written. Both repeat until nothing changes, a bounded number of times; beyond that nothing is
-// assumed.
+// it is written, and what flows into a conditional jump. Both repeat until nothing changes, a bounded number
+// of times; beyond that nothing is assumed.
 #include "verifier/live.h"
 
 #define MAX_BLOCKS 65536u
@@ -10,88 +10,64 @@
 #define ALL_CELLS  STATE_CELL_COUNT
 
 // What a register may hold, as far as the stack of the running function is concerned.
-enum track_kind { TRACK_NOWHERE, TRACK_OTHER, TRACK_FRAME, TRACK_MAP, TRACK_CONST, TRACK_MAYBE_FRAME };
+enum track_kind {
+    TRACK_NOWHERE,
+    TRACK_OTHER,
+    TRACK_FRAME,       // an address in the frame
+    TRACK_MAYBE_AT,    // that address in the frame, or something else
+    TRACK_MAYBE_FRAME, // any address in the frame, or something else
+    TRACK_MAP,
+    TRACK_CONST
+};
 
 struct track {
     uint8_t kind[10];
-    int32_t value[10]; // FRAME: offset from r10; MAP: index; CONST: the number
+    int32_t value[10]; // FRAME, MAYBE_AT: offset from r10; MAP: index; CONST: the number
+};
+
+// Addresses in a function's frame that it stores there, in 8-byte slots, at any time.
+struct spills {
+    uint8_t kind[INSN_STACK_SIZE / 8]; // NOWHERE: none, MAYBE_AT, MAYBE_FRAME
+    int32_t value[INSN_STACK_SIZE / 8];
+    bool anywhere; // and some are stored, or passed to who may store them, at unknown places
+};
+
+// What is true before an instruction.
+struct facts {
+    uint16_t regs, tested_regs;
+    uint64_t cells[STATE_CELL_COUNT / 64], tested[STATE_CELL_COUNT / 64];
 };
 
 struct live_block {
-    uint32_t start, end; // slots
-    uint32_t func;
     bool passes_frame; // ends with a call that is given an address in the running frame
-    uint16_t regs;     // live on entry
-    uint64_t cells[STATE_CELL_COUNT / 64];
+    struct facts facts;
     struct track in;
 };
 
-// Cells [read_from, read_to) may be read, [write_from, write_to) are overwritten as a whole.
+// Cells [read_from, read_to) may be read, [write_from, write_to) are overwritten as a whole; a store that
+// changes part of a cell still changes what is tested there.
 struct touch {
     uint8_t read_from, read_to, write_from, write_to;
+    bool exact; // a load or store of known place: what is read or written there is one value
 };
 
 struct analysis {
     const struct domain_env *env;
     const struct program *p;
+    const struct cfg *cfg;
     struct live_block *blocks;
-    uint32_t block_count;
+    bool *result_used;
     struct touch *touches; // by slot
-    uint8_t *escapes;      // by function: an address in its frame was stored or passed on
+    struct spills *spills; // by function
     bool changed;
 };
 
-// --- blocks --------------------------------------------------------------------------------------
-
-static bool ends_block(const struct insn *in)
-{
-    return insn_is_jump(in) || in->id == INSN_EXIT || in->id == INSN_CALL_LOCAL;
-}
-
-// Splits the program; with `blocks` NULL only counts.
-static uint32_t split(const struct program *p, const struct cfg *cfg, struct live_block *blocks)
-{
-    uint32_t count = 0, func = 0;
-    bool leader = true;
-    for (uint32_t pc = 0; pc < p->insn_count; pc += insn_slots(&p->insns[pc])) {
-        if (leader || cfg->flags[pc] != 0) {
-            func += pc >= p->funcs[func].end;
-            if (blocks != NULL) {
-                blocks[count].start = pc;
-                blocks[count].func = func;
-            }
-            count++;
-        }
-        if (blocks != NULL) {
-            blocks[count - 1].end = pc + insn_slots(&p->insns[pc]);
-        }
-        leader = ends_block(&p->insns[pc]);
-    }
-    return count;
-}
-
-static struct live_block *block_at(struct live_block *blocks, uint32_t count, uint32_t pc)
-{
-    uint32_t low = 0, high = count;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (blocks[middle].start <= pc) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return count != 0 && blocks[low].start == pc ? &blocks[low] : NULL;
-}
-
-// The last instruction of a block.
-static uint32_t last_of(const struct program *p, const struct live_block *b)
-{
-    uint32_t pc = b->end - 1;
-    return p->insns[pc].id == INSN_NONE && pc > b->start ? pc - 1 : pc;
-}
-
 // --- forwards ------------------------------------------------------------------------------------
+
+static bool may_be_frame(uint8_t kind)
+{
+    return kind == TRACK_FRAME || kind == TRACK_MAYBE_AT || kind == TRACK_MAYBE_FRAME;
+}
 
 static void set(struct track *t, unsigned reg, enum track_kind kind, int64_t value)
 {
@@ -99,7 +75,7 @@ static void set(struct track *t, unsigned reg, enum track_kind kind, int64_t val
         return;
     }
     if (value < INT32_MIN || value > INT32_MAX) {
-        kind = kind == TRACK_FRAME ? TRACK_MAYBE_FRAME : TRACK_OTHER;
+        kind = may_be_frame((uint8_t)kind) ? TRACK_MAYBE_FRAME : TRACK_OTHER;
         value = 0;
     }
     t->kind[reg] = (uint8_t)kind;
@@ -115,8 +91,28 @@ static enum track_kind get(const struct track *t, unsigned reg, int32_t *value)
 static bool is_frame(const struct track *t, unsigned reg)
 {
     int32_t value;
-    enum track_kind kind = get(t, reg, &value);
-    return kind == TRACK_FRAME || kind == TRACK_MAYBE_FRAME;
+    return may_be_frame((uint8_t)get(t, reg, &value));
+}
+
+// What one of the two may be.
+static uint8_t either(uint8_t a, int32_t *value_a, uint8_t b, int32_t value_b)
+{
+    if (a == b && (*value_a == value_b || a == TRACK_OTHER || a == TRACK_MAYBE_FRAME)) {
+        return a;
+    }
+    if (a == TRACK_NOWHERE) {
+        *value_a = value_b;
+        return b;
+    }
+    if (!may_be_frame(a) && !may_be_frame(b)) {
+        *value_a = 0;
+        return TRACK_OTHER;
+    }
+    bool same = a == TRACK_MAYBE_FRAME || b == TRACK_MAYBE_FRAME
+                    ? false
+                    : !may_be_frame(a) || !may_be_frame(b) || *value_a == value_b;
+    *value_a = !same ? 0 : may_be_frame(a) ? *value_a : value_b;
+    return same ? TRACK_MAYBE_AT : TRACK_MAYBE_FRAME;
 }
 
 static void track_alu(struct track *t, const struct insn *in, const struct insn_info *info)
@@ -134,9 +130,10 @@ static void track_alu(struct track *t, const struct insn *in, const struct insn_
         return;
     }
     bool moves = info->width == 64 && (info->sem == SEM_ADD || info->sem == SEM_SUB);
-    if (moves && right == TRACK_CONST && (left == TRACK_FRAME || left == TRACK_CONST)) {
+    bool known = left == TRACK_FRAME || left == TRACK_MAYBE_AT || left == TRACK_CONST;
+    if (moves && right == TRACK_CONST && known) {
         set(t, in->dst, left, info->sem == SEM_ADD ? a + number : a - number);
-    } else if (moves && (is_frame(t, in->dst) || right == TRACK_FRAME || right == TRACK_MAYBE_FRAME)) {
+    } else if (moves && (is_frame(t, in->dst) || may_be_frame((uint8_t)right))) {
         set(t, in->dst, TRACK_MAYBE_FRAME, 0);
     } else {
         set(t, in->dst, TRACK_OTHER, 0);
@@ -152,48 +149,87 @@ static bool passes_frame(const struct track *t)
     return any;
 }
 
-static void escape(struct analysis *a, uint32_t func)
+static void spill_anywhere(struct analysis *a, uint32_t func)
 {
-    if (!a->escapes[func]) {
-        a->escapes[func] = 1;
-        a->changed = true;
-    }
+    a->changed = a->changed || !a->spills[func].anywhere;
+    a->spills[func].anywhere = true;
 }
 
+// Register `reg`, which may be an address in the frame, is stored.
+static void spill(struct analysis *a, uint32_t func, const struct track *t, const struct insn *in)
+{
+    int32_t base, value;
+    enum track_kind to = get(t, in->dst, &base), kind = get(t, in->src, &value);
+    int64_t slot = (INSN_STACK_SIZE + (int64_t)base + in->off) / 8;
+    if (!may_be_frame((uint8_t)kind) || !may_be_frame((uint8_t)to)) {
+        return; // memory that is no frame of this function does not bring it back
+    }
+    if (to != TRACK_FRAME || slot < 0 || slot >= INSN_STACK_SIZE / 8) {
+        spill_anywhere(a, func);
+        return;
+    }
+    struct spills *s = &a->spills[func];
+    uint8_t old = s->kind[slot], stored = kind == TRACK_FRAME ? TRACK_MAYBE_AT : (uint8_t)kind;
+    s->kind[slot] = either(old, &s->value[slot], stored, value);
+    a->changed = a->changed || s->kind[slot] != old;
+}
+
+// What a load of 8 bytes from where `reg` points may give.
+static enum track_kind loaded(const struct analysis *a, uint32_t func, const struct track *t,
+                              const struct insn *in, int32_t *value)
+{
+    const struct spills *s = &a->spills[func];
+    int32_t base;
+    enum track_kind from = get(t, in->src, &base);
+    int64_t slot = (INSN_STACK_SIZE + (int64_t)base + in->off) / 8;
+    *value = 0;
+    if (!may_be_frame((uint8_t)from)) {
+        return TRACK_OTHER;
+    }
+    bool known = (from == TRACK_FRAME || from == TRACK_MAYBE_AT) && slot >= 0 && slot < INSN_STACK_SIZE / 8;
+    if (s->anywhere || !known) {
+        return TRACK_MAYBE_FRAME;
+    }
+    *value = s->value[slot];
+    return s->kind[slot] == TRACK_NOWHERE ? TRACK_OTHER : (enum track_kind)s->kind[slot];
+}
+
+// `local`: functions of the program run with the arguments, directly or as callbacks.
 static void track_call(struct analysis *a, uint32_t func, struct track *t, bool local)
 {
     bool passes = local && passes_frame(t);
     if (passes) {
-        escape(a, func);
+        spill_anywhere(a, func);
     }
     for (unsigned r = 1; r <= 5; r++) {
         set(t, r, TRACK_OTHER, 0);
     }
-    set(t, 0, local && (passes || a->escapes[func]) ? TRACK_MAYBE_FRAME : TRACK_OTHER, 0);
+    set(t, 0, passes ? TRACK_MAYBE_FRAME : TRACK_OTHER, 0);
 }
 
 static void track_insn(struct analysis *a, uint32_t func, uint32_t pc, struct track *t)
 {
     const struct insn *in = &a->p->insns[pc];
     const struct insn_info *info = insn_info(in->id);
-    enum track_kind loaded = a->escapes[func] ? TRACK_MAYBE_FRAME : TRACK_OTHER;
+    int32_t value = 0;
     switch (info->form) {
     case FORM_ALU_IMM:
     case FORM_ALU_REG: track_alu(t, in, info); break;
     case FORM_ALU_UNARY: set(t, in->dst, TRACK_OTHER, 0); break;
-    case FORM_LOAD: set(t, in->dst, loaded, 0); break;
+    case FORM_LOAD: {
+        enum track_kind kind = info->width == 64 ? loaded(a, func, t, in, &value) : TRACK_OTHER;
+        set(t, in->dst, kind, value);
+        break;
+    }
     case FORM_LDABS:
     case FORM_LDIND: set(t, 0, TRACK_OTHER, 0); break;
-    case FORM_STORE_REG:
-        if (is_frame(t, in->src)) {
-            escape(a, func);
-        }
-        break;
+    case FORM_STORE_REG: spill(a, func, t, in); break;
     case FORM_ATOMIC:
         if (is_frame(t, in->src)) {
-            escape(a, func);
+            spill_anywhere(a, func);
         }
-        set(t, info->sem == SEM_ATOMIC_CMPXCHG ? 0 : in->src, loaded, 0);
+        set(t, info->sem == SEM_ATOMIC_CMPXCHG ? 0 : in->src,
+            a->spills[func].anywhere ? TRACK_MAYBE_FRAME : TRACK_OTHER, 0);
         break;
     case FORM_LDDW:
         if (info->sem == SEM_LDDW_MAP) {
@@ -203,72 +239,55 @@ static void track_insn(struct analysis *a, uint32_t func, uint32_t pc, struct tr
         }
         break;
     case FORM_CALL:
-    case FORM_CALLX: track_call(a, func, t, info->sem == SEM_CALL_LOCAL); break;
+    case FORM_CALLX:
+        track_call(a, func, t, info->sem == SEM_CALL_LOCAL || (a->cfg->flags[pc] & CFG_CALLBACK) != 0);
+        break;
     default: break;
     }
 }
 
-// Joins `from` into the entry of the block at `pc`.
-static void flow(struct analysis *a, const struct track *from, uint32_t pc)
+// Joins `from` into the entry of a block.
+static void flow(struct analysis *a, const struct track *from, uint32_t block)
 {
-    struct live_block *b = block_at(a->blocks, a->block_count, pc);
-    if (b == NULL) {
+    if (block == CFG_NONE) {
         return;
     }
+    struct live_block *b = &a->blocks[block];
     for (unsigned r = 0; r < 10; r++) {
-        uint8_t old = b->in.kind[r], new = from->kind[r];
-        if (old == new &&
-            (b->in.value[r] == from->value[r] || old == TRACK_OTHER || old == TRACK_MAYBE_FRAME)) {
-            continue;
-        }
-        if (old == TRACK_NOWHERE) {
-            b->in.value[r] = from->value[r];
-        } else {
-            bool frame = old == TRACK_FRAME || old == TRACK_MAYBE_FRAME || new == TRACK_FRAME ||
-                         new == TRACK_MAYBE_FRAME;
-            new = frame ? TRACK_MAYBE_FRAME : TRACK_OTHER;
-            if (old == new) {
-                continue;
-            }
-            b->in.value[r] = 0;
-        }
-        b->in.kind[r] = new;
-        a->changed = true;
+        int32_t value = b->in.value[r];
+        uint8_t kind = either(b->in.kind[r], &value, from->kind[r], from->value[r]);
+        a->changed = a->changed || kind != b->in.kind[r] || value != b->in.value[r];
+        b->in.kind[r] = kind;
+        b->in.value[r] = value;
     }
 }
 
-static void track_block(struct analysis *a, struct live_block *b)
+static void track_block(struct analysis *a, uint32_t index)
 {
+    const struct cfg_block *c = &a->cfg->blocks[index];
+    struct live_block *b = &a->blocks[index];
     struct track t = b->in;
-    uint32_t last = last_of(a->p, b);
-    for (uint32_t pc = b->start; pc < b->end; pc += insn_slots(&a->p->insns[pc])) {
-        if (pc == last && a->p->insns[pc].id == INSN_CALL_LOCAL) {
-            b->passes_frame = passes_frame(&t) || a->escapes[b->func];
+    for (uint32_t pc = c->start; pc < c->end; pc += insn_slots(&a->p->insns[pc])) {
+        if (a->p->insns[pc].id == INSN_CALL_LOCAL) {
+            b->passes_frame = passes_frame(&t) || a->spills[c->func].anywhere;
         }
-        track_insn(a, b->func, pc, &t);
+        track_insn(a, c->func, pc, &t);
     }
-    const struct insn *in = &a->p->insns[last];
-    if (insn_is_jump(in)) {
-        flow(a, &t, (uint32_t)insn_target(in, last));
-    }
-    if ((!insn_is_jump(in) || insn_is_conditional(in)) && in->id != INSN_EXIT) {
-        flow(a, &t, b->end);
-    }
+    flow(a, &t, c->next[0]);
+    flow(a, &t, c->next[1]);
 }
 
 static bool track_all(struct analysis *a)
 {
-    for (uint32_t i = 0; i < a->block_count; i++) {
-        struct live_block *b = &a->blocks[i];
-        if (b->start == a->p->funcs[b->func].start) {
-            memset(b->in.kind, TRACK_OTHER, sizeof(b->in.kind));
-        }
+    for (uint32_t f = 0; f < a->p->func_count; f++) {
+        struct live_block *b = &a->blocks[a->cfg->first_block[f]];
+        memset(b->in.kind, TRACK_OTHER, sizeof(b->in.kind));
     }
     for (uint32_t sweep = 0; sweep < MAX_SWEEPS; sweep++) {
         a->changed = false;
-        for (uint32_t i = 0; i < a->block_count; i++) {
+        for (uint32_t i = 0; i < a->cfg->block_count; i++) {
             if (a->blocks[i].in.kind[0] != TRACK_NOWHERE) {
-                track_block(a, &a->blocks[i]);
+                track_block(a, i);
             }
         }
         if (!a->changed) {
@@ -321,13 +340,15 @@ static void touch_memory(const struct track *t, const struct insn *in, const str
     enum track_kind kind = get(t, load ? in->src : in->dst, &off);
     int64_t at = (int64_t)off + in->off, size = info->width / 8;
     if (load || info->form == FORM_ATOMIC) {
-        if (kind == TRACK_FRAME) {
+        if (kind == TRACK_FRAME || kind == TRACK_MAYBE_AT) {
             add_read(out, at, size);
+            out->exact = load && kind == TRACK_FRAME;
         } else if (kind == TRACK_MAYBE_FRAME) {
             read_all(out);
         }
     } else if (kind == TRACK_FRAME) {
         cells_of(at, size, true, &out->write_from, &out->write_to);
+        out->exact = true;
     }
 }
 
@@ -335,7 +356,7 @@ static void touch_memory(const struct track *t, const struct insn *in, const str
 static int64_t read_size(const struct analysis *a, const struct track *t, const struct helper_row *row,
                          unsigned arg)
 {
-    unsigned type = row->args[arg];
+    unsigned type = row->args[arg] & ARG_KIND_MASK;
     int32_t value;
     if (type == ARG_MAP_KEY || type == ARG_MAP_VALUE) {
         enum track_kind map = get(t, 1, &value);
@@ -343,34 +364,59 @@ static int64_t read_size(const struct analysis *a, const struct track *t, const 
             const struct map_def *def = &a->p->maps[value];
             return type == ARG_MAP_KEY ? def->key_size : def->value_size;
         }
+    } else if (type == ARG_FIXED_READ) {
+        return row->detail[arg];
+    } else if (type >= ARG_DYNPTR && type <= ARG_IRQ_FLAGS_NEW) {
+        return 64; // no such object is larger
     } else if (arg < 4 && get(t, arg + 2, &value) == TRACK_CONST && value >= 0) {
         return value;
     }
     return INSN_STACK_SIZE;
 }
 
+static bool reads_memory(unsigned type)
+{
+    switch (type & ARG_KIND_MASK) {
+    case ARG_NONE:
+    case ARG_SCALAR:
+    case ARG_CTX:
+    case ARG_MAP:
+    case ARG_MEM_WRITE:
+    case ARG_MEM_COPY:
+    case ARG_MAP_VALUE_WRITE:
+    case ARG_FIXED_WRITE:
+    case ARG_SIZE:
+    case ARG_SIZE_OR_ZERO: return false;
+    default: return true;
+    }
+}
+
+static const struct helper_row *row_of(const struct analysis *a, const struct insn *in)
+{
+    bool known = in->id == INSN_CALL && in->imm > 0 && in->imm < (int64_t)a->env->spec->helper_count;
+    return known ? &a->env->spec->helpers[in->imm] : NULL;
+}
+
 static void touch_helper(const struct analysis *a, const struct track *t, const struct insn *in,
                          struct touch *out)
 {
-    if (in->imm <= 0 || in->imm >= (int64_t)a->env->spec->helper_count) {
-        return; // refused anyway
-    }
-    const struct helper_row *row = &a->env->spec->helpers[in->imm];
+    const struct helper_row *row = row_of(a, in);
     for (unsigned arg = 0; arg < 5; arg++) {
-        unsigned type = row->args[arg];
-        bool reads = type == ARG_MAP_KEY || type == ARG_MAP_VALUE || type == ARG_MEM_READ ||
-                     type == ARG_MEM_READ_OR_NULL || type == ARG_MEM_READ_WRITE;
         int32_t off;
         enum track_kind kind = get(t, arg + 1, &off);
-        if (reads && kind == TRACK_FRAME) {
-            add_read(out, off, read_size(a, t, row, arg));
-        } else if (reads && kind == TRACK_MAYBE_FRAME) {
+        if (row != NULL && !reads_memory(row->args[arg])) {
+            continue;
+        }
+        bool whole = row == NULL || (row->args[arg] & ARG_KIND_MASK) == ARG_CALLBACK_CTX;
+        if (kind == TRACK_MAYBE_FRAME || (may_be_frame((uint8_t)kind) && whole)) {
             read_all(out);
+        } else if (may_be_frame((uint8_t)kind)) {
+            add_read(out, off, read_size(a, t, row, arg));
         }
     }
 }
 
-static void touch_insn(struct analysis *a, const struct live_block *b, uint32_t pc, const struct track *t)
+static void touch_insn(struct analysis *a, bool passes, uint32_t pc, const struct track *t)
 {
     const struct insn *in = &a->p->insns[pc];
     const struct insn_info *info = insn_info(in->id);
@@ -386,9 +432,9 @@ static void touch_insn(struct analysis *a, const struct live_block *b, uint32_t 
         }
         break;
     case FORM_CALL:
-        if (info->sem == SEM_CALL) {
+        if (info->sem != SEM_CALL_LOCAL) {
             touch_helper(a, t, in, out);
-        } else if (b->passes_frame) {
+        } else if (passes) {
             read_all(out);
         }
         break;
@@ -398,15 +444,15 @@ static void touch_insn(struct analysis *a, const struct live_block *b, uint32_t 
 
 static void touch_all(struct analysis *a)
 {
-    for (uint32_t i = 0; i < a->block_count; i++) {
-        struct live_block *b = &a->blocks[i];
-        struct track t = b->in;
+    for (uint32_t i = 0; i < a->cfg->block_count; i++) {
+        const struct cfg_block *c = &a->cfg->blocks[i];
+        struct track t = a->blocks[i].in;
         if (t.kind[0] == TRACK_NOWHERE) {
             continue; // not reachable
         }
-        for (uint32_t pc = b->start; pc < b->end; pc += insn_slots(&a->p->insns[pc])) {
-            touch_insn(a, b, pc, &t);
-            track_insn(a, b->func, pc, &t);
+        for (uint32_t pc = c->start; pc < c->end; pc += insn_slots(&a->p->insns[pc])) {
+            touch_insn(a, a->blocks[i].passes_frame, pc, &t);
+            track_insn(a, c->func, pc, &t);
         }
     }
 }
@@ -420,12 +466,10 @@ static void touch_all(struct analysis *a)
 
 static uint16_t helper_reads(const struct analysis *a, const struct insn *in)
 {
+    const struct helper_row *row = row_of(a, in);
     uint16_t regs = 0;
-    if (in->imm <= 0 || in->imm >= (int64_t)a->env->spec->helper_count) {
-        return ARGUMENTS;
-    }
     for (unsigned arg = 0; arg < 5; arg++) {
-        if (a->env->spec->helpers[in->imm].args[arg] != ARG_NONE) {
+        if (row == NULL || row->args[arg] != ARG_NONE) {
             regs |= BIT(arg + 1);
         }
     }
@@ -461,8 +505,62 @@ static uint16_t regs_before(struct analysis *a, const struct insn *in, uint32_t 
     if (info->sem != SEM_CALL_LOCAL) {
         return (uint16_t)((regs & ~CALL_CLOBBER) | helper_reads(a, in));
     }
-    const struct live_block *callee = block_at(a->blocks, a->block_count, (uint32_t)insn_target(in, pc));
-    return (uint16_t)((regs & ~CALL_CLOBBER) | (callee != NULL ? callee->regs & ARGUMENTS : ARGUMENTS));
+    uint32_t callee = a->cfg->first_block[cfg_callee(a->p, pc)];
+    return (uint16_t)((regs & ~CALL_CLOBBER) | (a->blocks[callee].facts.regs & ARGUMENTS));
+}
+
+static bool moves(const struct insn_info *info)
+{
+    return info->sem == SEM_MOV || info->sem == SEM_MOVSX8 || info->sem == SEM_MOVSX16 ||
+           info->sem == SEM_MOVSX32;
+}
+
+static bool any_cell(const uint64_t cells[2], unsigned from, unsigned to)
+{
+    bool any = false;
+    for (unsigned c = from; c < to; c++) {
+        any = any || (cells[c / 64] >> (c % 64) & 1) != 0;
+    }
+    return any;
+}
+
+// What is tested before `in`, from what is tested after it.
+static void tested_before(const struct insn *in, const struct insn_info *info, const struct touch *touch,
+                          struct facts *f)
+{
+    uint16_t dst = BIT(in->dst), src = BIT(in->src);
+    bool wanted = (f->tested_regs & dst) != 0;
+    switch (info->form) {
+    case FORM_ALU_IMM:
+    case FORM_ALU_REG:
+        f->tested_regs = (uint16_t)(moves(info) ? f->tested_regs & ~dst : f->tested_regs);
+        f->tested_regs |= info->form == FORM_ALU_REG && wanted ? src : 0;
+        break;
+    case FORM_JMP_REG: f->tested_regs |= src; // fall through
+    case FORM_JMP_IMM: f->tested_regs |= dst; break;
+    case FORM_LOAD:
+        f->tested_regs &= (uint16_t)~dst;
+        for (unsigned c = touch->read_from; wanted && touch->exact && c < touch->read_to; c++) {
+            f->tested[c / 64] |= (uint64_t)1 << (c % 64);
+        }
+        break;
+    case FORM_STORE_REG:
+        if (touch->exact && any_cell(f->tested, touch->write_from, touch->write_to)) {
+            f->tested_regs |= src;
+        }
+        break;
+    case FORM_LDDW: f->tested_regs &= (uint16_t)~dst; break;
+    case FORM_EXIT: f->tested_regs |= BIT(0); break; // by the caller, perhaps
+    case FORM_CALL:
+    case FORM_CALLX:
+    case FORM_LDABS:
+    case FORM_LDIND: f->tested_regs &= (uint16_t)~CALL_CLOBBER; break;
+    default: break;
+    }
+    f->tested_regs &= NUMBERED;
+    for (unsigned c = touch->write_from; c < touch->write_to; c++) {
+        f->tested[c / 64] &= ~((uint64_t)1 << (c % 64));
+    }
 }
 
 static void cells_before(const struct touch *touch, uint64_t cells[2])
@@ -475,38 +573,52 @@ static void cells_before(const struct touch *touch, uint64_t cells[2])
     }
 }
 
-static void add_successor(struct analysis *a, uint32_t pc, uint16_t *regs, uint64_t cells[2])
+static void add_successor(const struct analysis *a, uint32_t block, struct facts *f)
 {
-    const struct live_block *b = block_at(a->blocks, a->block_count, pc);
-    if (b != NULL) {
-        *regs |= b->regs;
-        cells[0] |= b->cells[0];
-        cells[1] |= b->cells[1];
+    if (block == CFG_NONE) {
+        return;
+    }
+    const struct facts *from = &a->blocks[block].facts;
+    f->regs |= from->regs;
+    f->tested_regs |= from->tested_regs;
+    for (unsigned w = 0; w < ARRAY_SIZE(f->cells); w++) {
+        f->cells[w] |= from->cells[w];
+        f->tested[w] |= from->tested[w];
     }
 }
 
-static void live_block(struct analysis *a, struct live_block *b)
+static void insn_before(struct analysis *a, uint32_t pc, struct facts *f)
 {
-    uint32_t last = last_of(a->p, b);
-    const struct insn *in = &a->p->insns[last];
-    uint16_t regs = 0;
-    uint64_t cells[2] = {0, 0};
-    if (insn_is_jump(in)) {
-        add_successor(a, (uint32_t)insn_target(in, last), &regs, cells);
+    const struct insn *in = &a->p->insns[pc];
+    if (in->id == INSN_NONE) {
+        return;
     }
-    if ((!insn_is_jump(in) || insn_is_conditional(in)) && in->id != INSN_EXIT) {
-        add_successor(a, b->end, &regs, cells);
+    if (in->id == INSN_CALL_LOCAL && (f->regs & BIT(0)) != 0) {
+        bool *used = &a->result_used[cfg_callee(a->p, pc)];
+        a->changed = a->changed || !*used;
+        *used = true;
     }
-    for (uint32_t pc = b->end; pc-- > b->start;) {
-        if (a->p->insns[pc].id == INSN_NONE) {
-            continue;
-        }
-        regs = regs_before(a, &a->p->insns[pc], pc, regs) & NUMBERED;
-        cells_before(&a->touches[pc], cells);
+    tested_before(in, insn_info(in->id), &a->touches[pc], f);
+    if (insn_info(in->id)->form == FORM_EXIT && a->cfg->blocks[cfg_block_of(a->cfg, pc)].func == 0) {
+        f->tested_regs = 0; // nobody in the program tests its result
     }
-    if (regs != b->regs || cells[0] != b->cells[0] || cells[1] != b->cells[1]) {
-        b->regs = regs;
-        memcpy(b->cells, cells, sizeof(cells));
+    f->regs = regs_before(a, in, pc, f->regs) & NUMBERED;
+    cells_before(&a->touches[pc], f->cells);
+}
+
+static void live_block(struct analysis *a, uint32_t index)
+{
+    const struct cfg_block *c = &a->cfg->blocks[index];
+    struct live_block *b = &a->blocks[index];
+    struct facts f;
+    memset(&f, 0, sizeof(f));
+    add_successor(a, c->next[0], &f);
+    add_successor(a, c->next[1], &f);
+    for (uint32_t pc = c->end; pc-- > c->start;) {
+        insn_before(a, pc, &f);
+    }
+    if (memcmp(&f, &b->facts, sizeof(f)) != 0) {
+        memcpy(&b->facts, &f, sizeof(f));
         a->changed = true;
     }
 }
@@ -515,8 +627,8 @@ static bool live_all(struct analysis *a)
 {
     for (uint32_t sweep = 0; sweep < MAX_SWEEPS; sweep++) {
         a->changed = false;
-        for (uint32_t i = a->block_count; i-- > 0;) {
-            live_block(a, &a->blocks[i]);
+        for (uint32_t i = a->cfg->block_count; i-- > 0;) {
+            live_block(a, i);
         }
         if (!a->changed) {
             return true;
@@ -528,54 +640,53 @@ static bool live_all(struct analysis *a)
 ebpf_result_t live_analyse(const struct domain_env *env, const struct cfg *cfg, struct arena *arena,
                            struct live *out)
 {
-    struct analysis a = {.env = env, .p = env->program};
+    struct analysis a = {.env = env, .p = env->program, .cfg = cfg};
     out->blocks = NULL;
-    out->block_count = 0;
-    a.block_count = split(a.p, cfg, NULL);
-    if (a.block_count > MAX_BLOCKS) {
+    out->result_used = NULL;
+    if (cfg->block_count > MAX_BLOCKS) {
         return EBPF_SUCCESS;
     }
-    a.blocks = arena_array(arena, a.block_count, sizeof(*a.blocks));
+    a.blocks = arena_array(arena, cfg->block_count, sizeof(*a.blocks));
     a.touches = arena_array(arena, a.p->insn_count, sizeof(*a.touches));
-    a.escapes = arena_array(arena, a.p->func_count, 1);
-    if (a.blocks == NULL || a.touches == NULL || a.escapes == NULL) {
+    a.spills = arena_array(arena, a.p->func_count, sizeof(*a.spills));
+    a.result_used = arena_array(arena, a.p->func_count, sizeof(*a.result_used));
+    if (a.blocks == NULL || a.touches == NULL || a.spills == NULL || a.result_used == NULL) {
         return EBPF_NO_MEMORY;
     }
-    split(a.p, cfg, a.blocks);
     if (!track_all(&a)) {
         return EBPF_SUCCESS;
     }
     touch_all(&a);
     if (live_all(&a)) {
         out->blocks = a.blocks;
-        out->block_count = a.block_count;
+        out->result_used = a.result_used;
     }
     return EBPF_SUCCESS;
 }
 
-bool live_at(const struct live *live, const struct domain_state *s, uint32_t pc, struct packed_live *out)
+void live_at(const struct live *live, uint32_t block, uint32_t frame_count, struct packed_live *out)
 {
+    memset(out, 0xff, sizeof(*out));
     if (live->blocks == NULL) {
-        return false;
+        return;
     }
-    struct live_block *blocks = (struct live_block *)live->blocks;
-    const struct live_block *here = block_at(blocks, live->block_count, pc);
-    if (here == NULL) {
-        return false;
+    const struct facts *f = &live->blocks[block].facts;
+    out->regs = f->regs;
+    memcpy(out->cells[frame_count - 1], f->cells, sizeof(f->cells));
+}
+
+void live_hints(const struct live *live, uint32_t block, uint32_t frame_count, struct join_hints *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (live->blocks == NULL) {
+        return;
     }
-    out->regs = here->regs;
-    uint32_t top = s->frame_count - 1;
-    memcpy(out->cells[top], here->cells, sizeof(here->cells));
-    for (uint32_t f = 0; f < top; f++) {
-        const struct live_block *back = block_at(blocks, live->block_count, s->frames[f].return_pc);
-        if (back == NULL || back == blocks) {
-            return false;
-        }
-        out->saved[f] = back->regs;
-        // The block before the return is the one that ends with the call.
-        bool passed = back[-1].passes_frame;
-        out->cells[f][0] = passed ? UINT64_MAX : back->cells[0];
-        out->cells[f][1] = passed ? UINT64_MAX : back->cells[1];
-    }
-    return true;
+    const struct facts *f = &live->blocks[block].facts;
+    out->tested.regs = f->tested_regs;
+    memcpy(out->tested.cells[frame_count - 1], f->tested, sizeof(f->tested));
+}
+
+uint16_t live_arguments(const struct live *live, uint32_t block)
+{
+    return live->blocks == NULL ? ARGUMENTS : (uint16_t)(live->blocks[block].facts.regs & ARGUMENTS);
 }

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-enum { POOL_SMALL = 64, POOL_STEP = 64, POOL_LARGE = 8 };
+enum { POOL_SMALL = 256, POOL_STEP = 64, POOL_LARGE = 8 };
 
 struct pool {
     struct arena *arena;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// verifier: the order of things: form of the program, control flow, liveness, exploration, evidence.
+// verifier: the order of things: form of the program, control flow, loops, liveness, exploration, evidence.
 #include "verifier/verifier.h"
 
 #include "verifier/engine.h"
@@ -16,6 +16,7 @@ struct finding *finding_add(struct verify_report *report, enum rule_id rule, uin
     memset(f, 0, sizeof(*f));
     f->rule = (uint16_t)rule;
     f->pc = pc;
+    f->related_pc = f->loss.pc = UINT32_MAX;
     str_copy(f->message, sizeof(f->message), rule_row(rule)->sentence);
     return f;
 }
@@ -68,11 +69,25 @@ static void refuse_recursion(const struct program *p, uint32_t func, struct veri
     str_copy(f->hint, sizeof(f->hint), "use a loop with a constant upper bound");
 }
 
+static void refuse_nesting(const struct engine *e, struct verify_report *out)
+{
+    struct finding *f =
+        finding_add(out, RULE_LOOP_DEPTH, e->cfg.blocks[e->wto.loops[e->wto.deepest].head].start);
+    str_format(f->needed, sizeof(f->needed), "at most %u loops inside each other", STATE_MAX_LOOPS);
+    str_copy(f->hint, sizeof(f->hint), "move inner loops into a function of their own (__noinline)");
+}
+
 static ebpf_result_t judge(struct engine *e, struct verify_report *out)
 {
-    TRY(cfg_build(e->env.program, e->arena, &e->cfg));
-    if (e->cfg.recursive != CFG_NO_FUNC) {
+    TRY(cfg_build(e->env.spec, e->env.program, e->arena, &e->cfg));
+    if (e->cfg.recursive != CFG_NONE) {
         refuse_recursion(e->env.program, e->cfg.recursive, out);
+        return EBPF_SUCCESS;
+    }
+    _Static_assert(STATE_MAX_LOOPS <= WTO_MAX_DEPTH, "what is accepted was ordered completely");
+    TRY(wto_build(e->env.program, &e->cfg, e->arena, &e->wto));
+    if (e->wto.max_depth > STATE_MAX_LOOPS) {
+        refuse_nesting(e, out);
         return EBPF_SUCCESS;
     }
     TRY(live_analyse(&e->env, &e->cfg, e->arena, &e->live));
@@ -97,8 +112,13 @@ static void refuse_memory(const struct arena *arena, struct verify_report *out)
     out->finding_count = 0;
     struct finding *f = finding_add(out, RULE_BUDGET, UINT32_MAX);
     str_copy(f->message, sizeof(f->message), "the memory for verification is used up");
-    str_format(f->known, sizeof(f->known), "%llu bytes were used, %u states are stored",
-               (unsigned long long)arena->used, out->states);
+    uint64_t used = arena->held > out->peak_bytes ? arena->held : out->peak_bytes;
+    if (arena->limit != 0) {
+        str_format(f->needed, sizeof(f->needed), "at most %llu MB", (unsigned long long)(arena->limit >> 20));
+    }
+    str_format(f->known, sizeof(f->known), "%llu MB were used, %u states are stored",
+               (unsigned long long)(used >> 20), out->states);
+    str_copy(f->hint, sizeof(f->hint), "split the program, by tail calls or global functions");
 }
 
 ebpf_result_t verify_program(const struct program *p, const struct verify_options *options,
@@ -119,8 +139,12 @@ ebpf_result_t verify_program(const struct program *p, const struct verify_option
     e->options = options;
     e->arena = arena;
     e->report = out;
+    e->env.unprivileged = options->unprivileged;
     ebpf_result_t result = judge(e, out);
-    out->peak_bytes = arena->held;
+    engine_fini(e);
+    if (arena->held > out->peak_bytes) {
+        out->peak_bytes = arena->held;
+    }
     if (result == EBPF_NO_MEMORY) {
         refuse_memory(arena, out);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fuzzer: bytes -> instructions -> a canonical program of one or two functions -> verify. Must neither crash
-// nor hang; what is accepted must have well-formed evidence. The first byte selects type and dialect.
+// nor hang; what is accepted must have well-formed evidence and survive the replay. The first byte selects
+// type and dialect.
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -81,14 +82,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         .map_count = MAP_COUNT,
                         .strings = "",
                         .strings_size = 1};
-    struct verify_options options = {.spec = spec_builtin(), .max_steps = 2000, .max_states = 500};
+    struct verify_options options = {
+        .spec = spec_builtin(), .max_steps = 2000, .max_states = 500, .replay = true};
     struct verify_report report;
     struct arena arena;
     char text[512];
     arena_init(&arena, &source, 8u << 20);
     ebpf_result_t result = verify_program(&p, &options, &arena, &report);
     bool judged = result == EBPF_SUCCESS;
-    if (report.accepted != (judged && report.finding_count == 0) ||
+    if (result == EBPF_FAILED || report.accepted != (judged && report.finding_count == 0) ||
         (report.accepted && report.evidence == NULL)) {
         abort();
     }

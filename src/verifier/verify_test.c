@@ -9,8 +9,20 @@
 #include "verifier/case.h"
 #include "verifier/verifier.h"
 
-static const char *const files[] = {"registers", "stack", "packet", "context", "maps",
-                                    "helpers",   "loops", "calls",  "attacks"};
+static const char *const files[] = {"registers",
+                                    "stack",
+                                    "packet",
+                                    "context",
+                                    "maps",
+                                    "helpers",
+                                    "loops",
+                                    "may_goto",
+                                    "calls",
+                                    "callbacks",
+                                    "attacks",
+                                    "precision/identities",
+                                    "precision/addresses",
+                                    "precision/memory"};
 
 static char *read_file(const char *name)
 {
