@@ -86,8 +86,8 @@ LIBBPF_API void ebpf_object_undo_pins(struct bpf_object *obj);
 
 // Map type by name: the platform's number. EBPF_KEY_NOT_FOUND.
 LIBBPF_API ebpf_result_t ebpf_get_map_type_by_name(const char *name, enum bpf_map_type *type);
-// Calls back with the name of every map type or program type, in the order of the tables; stops when it
-// returns false.
+// Calls back with the name of every map type that can be created, or of every program type (some can only be
+// verified), in the order of the tables; stops when it returns false.
 LIBBPF_API void ebpf_enumerate_map_types(bool (*each)(void *user, const char *name), void *user);
 LIBBPF_API void ebpf_enumerate_program_types(bool (*each)(void *user, const char *name), void *user);
 
@@ -148,6 +148,13 @@ LIBBPF_API ebpf_result_t ebpf_get_ifindex(enum bpf_attach_type type, const char 
 
 enum ebpf_dialect { EBPF_DIALECT_AUTO = 0, EBPF_DIALECT_LINUX = 1, EBPF_DIALECT_WINDOWS = 2 };
 
+// What a verification can write besides its report.
+enum ebpf_verify_output {
+    EBPF_VERIFY_SARIF = 1 << 0, // a log in SARIF 2.1.0 with the findings of all programs
+    EBPF_VERIFY_HTML = 1 << 1,  // one page without references to anything outside of it
+    EBPF_VERIFY_TRACE = 1 << 2, // the states at each instruction, as text
+};
+
 struct ebpf_verify_opts {
     size_t sz;
     const char *object_name;   // NULL: the file's name
@@ -155,9 +162,39 @@ struct ebpf_verify_opts {
     const char *section;       // only programs of this section; NULL: all
     const char *program;       // only the program of this name; NULL: all
     enum ebpf_dialect dialect; // AUTO: from the object, else the platform's
+    const char *btf;           // file with the BTF of the target kernel for CO-RE; NULL: the object's own
+    unsigned outputs;          // enum ebpf_verify_output; pieces come to `write` in order, one output's among
+                               // those of the others
+    void (*write)(void *user, enum ebpf_verify_output output, const char *text, size_t size);
+    // Before each program: the `index`th of `count`. NULL: not told.
+    void (*progress)(void *user, uint32_t index, uint32_t count, const char *section, const char *name);
+    void *user;
+    bool unprivileged; // as for a loader without rights: addresses must not become visible
     size_t : 0;
 };
-#define ebpf_verify_opts__last_field dialect
+#define ebpf_verify_opts__last_field unprivileged
+
+// A branch on the way to a finding, or another place in the program.
+struct ebpf_verify_place {
+    int64_t pc; // -1: none
+    const char *file, *source;
+    uint32_t line; // 0: not known
+    bool taken;    // branches: whether the jump was taken
+};
+
+enum ebpf_verify_edit_action {
+    EBPF_VERIFY_INSERT_BEFORE,
+    EBPF_VERIFY_INSERT_AFTER,
+    EBPF_VERIFY_REPLACE,
+    EBPF_VERIFY_DELETE,
+};
+// A change of the source that a hint proposes: a whole line, without indentation.
+struct ebpf_verify_edit {
+    enum ebpf_verify_edit_action action;
+    const char *file;
+    uint32_t line;
+    const char *text; // "" to delete
+};
 
 struct ebpf_verify_finding {
     const char *rule; // stable name in kebab case
@@ -166,6 +203,14 @@ struct ebpf_verify_finding {
     uint32_t line;
     const char *source; // text of the line
     const char *message, *needed, *known, *hint;
+    const char *text;                     // all of it for people, 25 lines at most, each ended by '\n'
+    struct ebpf_verify_place related;     // where the cause lies: an acquisition, a loop's head
+    struct ebpf_verify_place lost;        // where two ways meet and a fact was lost
+    const char *lost_text;                // which one; "" when nothing was lost
+    const struct ebpf_verify_place *path; // branches, oldest first
+    uint32_t path_count;
+    const struct ebpf_verify_edit *edits;
+    uint32_t edit_count;
 };
 
 struct ebpf_verify_program {

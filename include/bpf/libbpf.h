@@ -82,8 +82,8 @@ struct bpf_object_open_opts {
     bool relaxed_maps;         // accepted and not used
     const char *pin_root_path; // for maps pinned by name; NULL: /sys/fs/bpf, on Windows /ebpf/global
     __u32 : 32;
-    const char *kconfig;         // must be NULL
-    const char *btf_custom_path; // must be NULL
+    const char *kconfig;         // values of extern variables of .kconfig: "CONFIG_HZ=1000" lines
+    const char *btf_custom_path; // BTF for CO-RE relocations; NULL: the object's own types
     char *kernel_log_buf; // receives the verifier's findings of each program that has no buffer of its own
     size_t kernel_log_size;
     __u32 kernel_log_level;

@@ -9,21 +9,22 @@
 
 // --- output --------------------------------------------------------------------------------------
 
-// Control characters of ASCII, and of Latin-1 in their UTF-8 form (ESC [ is also U+009B).
-static bool is_control(const unsigned char *s)
+// Control characters of ASCII, and of Latin-1 in their UTF-8 form (ESC [ is also U+009B); separators of lines
+// and marks that turn the direction of what follows (U+2028-202E, U+2066-2069). Their length in bytes, or 0.
+static size_t control_length(const unsigned char *s)
 {
-    return s[0] < ' ' || s[0] == 0x7f || (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f);
+    bool marks = s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                                  (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+    bool latin = s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f;
+    return marks ? 3 : latin ? 2 : s[0] < ' ' || s[0] == 0x7f ? 1 : 0;
 }
 
 static void put_clean(FILE *out, const char *text)
 {
-    for (const unsigned char *s = (const unsigned char *)text; *s != 0; s++) {
-        if (!is_control(s)) {
-            fputc(*s, out);
-        } else {
-            fputc(*s == '\t' ? ' ' : '?', out);
-            s += *s == 0xc2; // both bytes are one character
-        }
+    for (const unsigned char *s = (const unsigned char *)text; *s != 0;) {
+        size_t length = control_length(s);
+        fputc(length == 0 ? *s : *s == '\t' ? ' ' : '?', out);
+        s += length == 0 ? 1 : length;
     }
 }
 
@@ -137,6 +138,17 @@ static bool take_letters(struct cli *c, const char *letters)
     return true;
 }
 
+// An option of a single command, which takes it from its keyword table.
+static bool is_command_option(const char *word)
+{
+    for (size_t i = 0; i < cmd_prog_verify_keywords.count; i++) {
+        if (strcmp(cmd_prog_verify_keywords.rows[i].name, word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Takes options out of the line wherever they stand, up to "--". Returns the one that is unknown, or NULL.
 static const char *take_options(struct cli *c, struct args *a)
 {
@@ -147,7 +159,7 @@ static const char *take_options(struct cli *c, struct args *a)
         char *word = a->next[i];
         if (all && strcmp(word, "--") == 0) {
             all = false;
-        } else if (all && word[0] == '-' && word[1] != 0) {
+        } else if (all && word[0] == '-' && word[1] != 0 && !is_command_option(word)) {
             bool known = word[1] == '-' ? take_long(c, word + 2) : take_letters(c, word + 1);
             unknown = known || unknown != NULL ? unknown : word;
         } else {

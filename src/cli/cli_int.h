@@ -47,6 +47,7 @@ int error_number(int err);
 // file.c: fopen for reading. A directory is refused with EISDIR, a name that cannot exist with ENOENT, on
 // every platform.
 FILE *file_open_input(const char *path, const char *mode);
+bool cli_is_terminal(FILE *file);
 // "02 00 ..." with 16 bytes a line and a gap after 8.
 void cli_print_hex(const void *bytes, size_t size, const char *separator);
 

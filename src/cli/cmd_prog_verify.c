@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // cmd_prog_verify: `bpftool prog verify`: what the verifier says about an object file, with no daemon. Exit
-// status 0: all programs accepted, 1: something rejected, 2: the object could not be read. The JSON is
-// documented and stable.
+// status 0: all programs accepted, 1: something rejected, 2: the object could not be read, or an output not
+// written. The JSON is documented and stable.
+#include <sys/stat.h>
+#include <time.h>
+
 #include "cli/cli_int.h"
 
 enum { STATUS_ACCEPTED = 0, STATUS_REJECTED = 1, STATUS_UNREADABLE = 2 };
 
 struct verify {
-    const char *section, *program, *type, *dialect;
+    const char *section, *program, *type, *dialect, *btf, *sarif, *html;
+    bool trace, unprivileged;
 };
 
 static const struct keyword rows[] = {
@@ -16,10 +20,63 @@ static const struct keyword rows[] = {
     {"type", "TYPE", KEYWORD_TEXT, false, false, "program type", offsetof(struct verify, type), NULL},
     {"dialect", "{ linux | windows }", KEYWORD_TEXT, false, false, "dialect",
      offsetof(struct verify, dialect), NULL},
+    {"--btf", "FILE", KEYWORD_TEXT, false, false, "BTF file", offsetof(struct verify, btf), NULL},
+    {"--sarif", "FILE", KEYWORD_TEXT, false, false, "SARIF file", offsetof(struct verify, sarif), NULL},
+    {"--html", "FILE", KEYWORD_TEXT, false, false, "HTML file", offsetof(struct verify, html), NULL},
+    {"--trace", NULL, KEYWORD_FLAG, false, false, "trace", offsetof(struct verify, trace), NULL},
+    {"--unprivileged", NULL, KEYWORD_FLAG, false, false, "unprivileged",
+     offsetof(struct verify, unprivileged), NULL},
 };
 const struct keywords cmd_prog_verify_keywords = KEYWORDS(rows);
 
 // --- JSON ----------------------------------------------------------------------------------------
+
+// The caller ends the object.
+static void begin_place(struct json *j, const char *name, const struct ebpf_verify_place *place)
+{
+    json_name(j, name);
+    json_start_object(j);
+    json_name(j, "pc");
+    json_int(j, place->pc);
+    json_string_member(j, "file", place->file);
+    json_uint_member(j, "line", place->line);
+    json_string_member(j, "source", place->source);
+}
+
+static void path_json(struct json *j, const struct ebpf_verify_finding *f)
+{
+    json_name(j, "path");
+    json_start_array(j);
+    for (uint32_t i = 0; i < f->path_count; i++) {
+        json_start_object(j);
+        json_uint_member(j, "pc", (uint64_t)f->path[i].pc);
+        json_uint_member(j, "line", f->path[i].line);
+        json_bool_member(j, "taken", f->path[i].taken);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static void edits_json(struct json *j, const struct ebpf_verify_finding *f)
+{
+    static const char *const actions[] = {
+        [EBPF_VERIFY_INSERT_BEFORE] = "insert-before",
+        [EBPF_VERIFY_INSERT_AFTER] = "insert-after",
+        [EBPF_VERIFY_REPLACE] = "replace",
+        [EBPF_VERIFY_DELETE] = "delete",
+    };
+    json_name(j, "edits");
+    json_start_array(j);
+    for (uint32_t i = 0; i < f->edit_count; i++) {
+        json_start_object(j);
+        json_string_member(j, "action", actions[f->edits[i].action]);
+        json_string_member(j, "file", f->edits[i].file);
+        json_uint_member(j, "line", f->edits[i].line);
+        json_string_member(j, "text", f->edits[i].text);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
 
 static void finding_json(struct json *j, const struct ebpf_verify_finding *f)
 {
@@ -34,6 +91,17 @@ static void finding_json(struct json *j, const struct ebpf_verify_finding *f)
     json_string_member(j, "needed", f->needed);
     json_string_member(j, "known", f->known);
     json_string_member(j, "hint", f->hint);
+    if (f->related.pc >= 0) {
+        begin_place(j, "related", &f->related);
+        json_end_object(j);
+    }
+    if (f->lost.pc >= 0) {
+        begin_place(j, "lost", &f->lost);
+        json_string_member(j, "text", f->lost_text);
+        json_end_object(j);
+    }
+    path_json(j, f);
+    edits_json(j, f);
     json_end_object(j);
 }
 
@@ -80,28 +148,17 @@ static void report_json(struct json *j, const struct ebpf_verify_report *r)
 
 // --- text ----------------------------------------------------------------------------------------
 
-static void detail_plain(const char *title, const char *text)
-{
-    if (text[0] != 0) {
-        cli_put(title, text, "\n");
-    }
-}
-
+// The library's text, indented. What a terminal would obey is replaced.
 static void finding_plain(const struct ebpf_verify_finding *f)
 {
-    printf("  ");
-    if (f->line != 0) {
-        cli_put("", f->file, "");
-        printf(":%u: ", f->line);
-    } else if (f->pc >= 0) {
-        printf("instruction %lld: ", (long long)f->pc);
+    char line[1024];
+    for (const char *text = f->text; *text != 0;) {
+        size_t size = strcspn(text, "\n"), kept = size < sizeof(line) ? size : sizeof(line) - 1;
+        memcpy(line, text, kept);
+        line[kept] = 0;
+        cli_put("  ", line, "\n");
+        text += size + (text[size] != 0);
     }
-    cli_put("", f->message, "");
-    printf(" [%s]\n", f->rule);
-    detail_plain("    source: ", f->source + strspn(f->source, " \t"));
-    detail_plain("    needed: ", f->needed);
-    detail_plain("    known:  ", f->known);
-    detail_plain("    hint:   ", f->hint);
 }
 
 static void report_plain(struct cli *c, const struct ebpf_verify_report *r)
@@ -139,22 +196,128 @@ static int choose_dialect(struct cli *c, const char *name, enum ebpf_dialect *ou
     return 0;
 }
 
-static int verify_file(struct cli *c, const char *file, const struct verify *v, enum ebpf_dialect dialect)
+// --- files beside the report ---------------------------------------------------------------------
+
+struct outputs {
+    FILE *sarif, *html;
+    bool progress, shown;
+    time_t start;
+};
+
+static void write_piece(void *user, enum ebpf_verify_output output, const char *text, size_t size)
 {
-    LIBBPF_OPTS(ebpf_verify_opts, opts, .type = v->type, .section = v->section, .program = v->program,
-                .dialect = dialect);
-    struct ebpf_verify_report *report = NULL;
-    ebpf_result_t result = ebpf_verify_file(file, &opts, &report);
-    int status;
-    if (result != EBPF_SUCCESS) {
-        return cli_error(c, STATUS_UNREADABLE, "cannot verify %s: %s", file, ebpf_result_text(result));
+    struct outputs *o = user;
+    FILE *file = output == EBPF_VERIFY_SARIF ? o->sarif : output == EBPF_VERIFY_HTML ? o->html : stdout;
+    fwrite(text, 1, size, file); // errors are found when the file is closed
+}
+
+// One line that is overwritten, after the first second.
+static void show_progress(void *user, uint32_t index, uint32_t count, const char *section, const char *name)
+{
+    struct outputs *o = user;
+    (void)section;
+    if (o->progress && time(NULL) > o->start + 1) {
+        fprintf(stderr, "\r%u of %u: ", index + 1, count);
+        for (size_t i = 0; i < 40; i++) {
+            unsigned char c = *name != 0 ? (unsigned char)*name++ : ' ';
+            fputc(c >= ' ' && c < 0x7f ? c : '?', stderr);
+        }
+        fflush(stderr);
+        o->shown = true;
     }
+}
+
+// Two names of one regular file that is there.
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (a == NULL || b == NULL || stat(a, &x) != 0 || stat(b, &y) != 0 || !S_ISREG(x.st_mode)) {
+        return false;
+    }
+    // Windows has no inode numbers here.
+    return strcmp(a, b) == 0 || (x.st_ino != 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev);
+}
+
+// An output over the object that it is about would be a costly slip of the keyboard.
+static int open_output(struct cli *c, const char *path, const char *const *others, FILE **out)
+{
+    *out = NULL;
+    for (size_t i = 0; path != NULL && i < 3; i++) {
+        if (is_same_file(path, others[i])) {
+            return cli_error(c, -1, "%s is read, or written to, by this command already", path);
+        }
+    }
+    *out = path != NULL ? fopen(path, "wb") : NULL;
+    return path != NULL && *out == NULL
+               ? cli_error(c, STATUS_UNREADABLE, "cannot write %s: %s", path, error_text(errno))
+               : 0;
+}
+
+static bool close_output(FILE *file)
+{
+    bool failed = file != NULL && ferror(file) != 0;
+    return (file == NULL || fclose(file) == 0) && !failed;
+}
+
+// The output that could not be written in full, or NULL.
+static const char *close_outputs(const struct verify *v, struct outputs *o)
+{
+    bool sarif = close_output(o->sarif), html = close_output(o->html);
+    return !sarif ? v->sarif : !html ? v->html : NULL;
+}
+
+static int show_report(struct cli *c, const struct ebpf_verify_report *report)
+{
     if (c->json_output) {
         report_json(&c->json, report);
     } else {
         report_plain(c, report);
     }
-    status = !report->readable ? STATUS_UNREADABLE : report->accepted ? STATUS_ACCEPTED : STATUS_REJECTED;
+    return !report->readable ? STATUS_UNREADABLE : report->accepted ? STATUS_ACCEPTED : STATUS_REJECTED;
+}
+
+static int verify_file(struct cli *c, const char *file, const struct verify *v, enum ebpf_dialect dialect,
+                       struct outputs *o, struct ebpf_verify_report **out)
+{
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .type = v->type, .section = v->section, .program = v->program,
+                .dialect = dialect, .btf = v->btf, .write = write_piece, .progress = show_progress, .user = o,
+                .unprivileged = v->unprivileged);
+    opts.outputs = (o->sarif != NULL ? EBPF_VERIFY_SARIF : 0u) | (o->html != NULL ? EBPF_VERIFY_HTML : 0u) |
+                   (v->trace ? EBPF_VERIFY_TRACE : 0u);
+    ebpf_result_t result = ebpf_verify_file(file, &opts, out);
+    if (o->shown) {
+        fprintf(stderr, "\r%60s\r", "");
+    }
+    if (result != EBPF_SUCCESS) {
+        return cli_error(c, STATUS_UNREADABLE, "cannot verify %s: %s", file, ebpf_result_text(result));
+    }
+    return 0;
+}
+
+static int verify_with_outputs(struct cli *c, const char *file, const struct verify *v,
+                               enum ebpf_dialect dialect)
+{
+    struct outputs o = {.progress = cli_is_terminal(stderr), .start = time(NULL)};
+    if (v->trace && c->json_output) {
+        return cli_error(c, -1, "--trace prints text: it cannot be had with --json");
+    }
+    const char *const others[] = {file, v->btf, v->sarif};
+    struct ebpf_verify_report *report = NULL;
+    int status = open_output(c, v->sarif, (const char *const[]){file, v->btf, NULL}, &o.sarif);
+    if (status == 0) {
+        status = open_output(c, v->html, others, &o.html);
+    }
+    if (status == 0) {
+        status = verify_file(c, file, v, dialect, &o, &report);
+    }
+    const char *failed = close_outputs(v, &o);
+    // JSON is one value: the report, or why it is not all that was asked for.
+    if (report != NULL && (failed == NULL || !c->json_output)) {
+        status = show_report(c, report);
+    }
+    if (report != NULL && failed != NULL) {
+        status = cli_error(c, STATUS_UNREADABLE, "cannot write all of %s", failed);
+    }
     ebpf_verify_free(report);
     return status;
 }
@@ -176,5 +339,5 @@ int cmd_prog_verify(struct cli *c, struct args *a)
     if (status == 0 && v.type != NULL && ebpf_get_program_type_by_name(v.type, NULL, NULL) != EBPF_SUCCESS) {
         status = cli_error(c, -1, "unknown program type '%s'", v.type);
     }
-    return status == 0 ? verify_file(c, file, &v, dialect) : status;
+    return status == 0 ? verify_with_outputs(c, file, &v, dialect) : status;
 }

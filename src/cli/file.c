@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // file: files that a user names, with the same errors on every platform.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli_int.h"
 
@@ -17,4 +18,9 @@ FILE *file_open_input(const char *path, const char *mode)
         errno = ENOENT; // Windows, of a name with characters that no file can have
     }
     return file;
+}
+
+bool cli_is_terminal(FILE *file)
+{
+    return isatty(fileno(file)) != 0;
 }

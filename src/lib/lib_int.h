@@ -105,8 +105,8 @@ ebpf_result_t lib_map_memory(int fd, bool writable, void **address, size_t *size
 
 // --- lib_path.c ----------------------------------------------------------------------------------
 
-// "dir/name" with dots of `name` as underscores, as libbpf pins objects' parts. EBPF_INVALID_ARGUMENT, here
-// and below: no path, or a path that is too long.
+// "dir/name" with dots and slashes of `name` as underscores, as libbpf pins objects' parts.
+// EBPF_INVALID_ARGUMENT, here and below: no path, or a path that is too long.
 ebpf_result_t lib_pin_path_join(const char *dir, const char *name, char out[PROTO_PATH_SIZE]) MUST_CHECK;
 ebpf_result_t lib_pin(int fd, const char *path) MUST_CHECK;
 ebpf_result_t lib_unpin(const char *path) MUST_CHECK;

@@ -5,6 +5,8 @@
 
 #include "lib/lib_int.h"
 
+enum { MAX_CONSTANT = 1 << 20 }; // bytes of a frozen map that travel with a program
+
 // --- one canonical program -----------------------------------------------------------------------
 
 // The findings of a reply: text with its NUL, inside the tail. "" when the reply has none.
@@ -94,10 +96,15 @@ static ebpf_result_t canonical(const struct bpf_program *prog, struct arena *are
         return result;
     }
     struct map_def *defs = arena_array(arena, out->map_count, sizeof(*defs));
-    if (defs == NULL) {
+    struct map_facts *facts = arena_copy(arena, out->map_facts, out->map_count * sizeof(*facts));
+    if (defs == NULL || facts == NULL) {
         return EBPF_NO_MEMORY;
     }
     for (uint32_t i = 0; i < out->map_count; i++) {
+        if (map_of[i] >= obj->elf.map_count) {
+            lib_warn("prog '%s': uses a map of maps, which cannot be loaded yet\n", prog->elf->name);
+            return EBPF_OPERATION_NOT_SUPPORTED;
+        }
         const struct bpf_map *map = &obj->maps[map_of[i]];
         if (map->fd < 0) {
             lib_warn("prog '%s': uses map '%s', which is not to be created\n", prog->elf->name, map->name);
@@ -105,8 +112,12 @@ static ebpf_result_t canonical(const struct bpf_program *prog, struct arena *are
         }
         defs[i] = map->elf->def;
         fds[i] = map->fd;
+        // What is frozen here may have been changed before; what another made is as it is.
+        bool constant = facts[i].contents != NULL && !map->reused && defs[i].value_size <= MAX_CONSTANT;
+        facts[i].contents = constant ? map->initial : NULL;
     }
     out->maps = defs;
+    out->map_facts = facts;
     return EBPF_SUCCESS;
 }
 

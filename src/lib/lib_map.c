@@ -192,6 +192,11 @@ undo_fd:
     return result;
 }
 
+static bool is_constant(const struct bpf_map *map)
+{
+    return map->elf->kind == ELF_MAP_RODATA || map->elf->kind == ELF_MAP_KCONFIG;
+}
+
 // Global data gets its initial value; what programs must not change, nobody changes any more.
 static ebpf_result_t fill(const struct bpf_map *map)
 {
@@ -200,7 +205,7 @@ static ebpf_result_t fill(const struct bpf_map *map)
         return EBPF_SUCCESS;
     }
     TRY(lib_map_update(map->fd, &zero, sizeof(zero), map->initial, map->elf->def.value_size, 0));
-    return map->elf->kind == ELF_MAP_RODATA ? lib_map_freeze(map->fd) : EBPF_SUCCESS;
+    return is_constant(map) ? lib_map_freeze(map->fd) : EBPF_SUCCESS;
 }
 
 // Which of its numbers is out of range only who wrote them can tell.
@@ -213,6 +218,10 @@ static void warn_of_definition(const struct bpf_map *map)
 
 static ebpf_result_t create_and_fill(struct bpf_map *map)
 {
+    if (map->elf->unknown != NULL) {
+        lib_warn("extern (kconfig) '%s': not found in the open options' kconfig\n", map->elf->unknown);
+        return EBPF_OBJECT_NOT_FOUND;
+    }
     if (map->elf->def.type == MAP_TYPE_NONE) {
         lib_warn("map '%s': map type %u is not supported\n", map->name, map->elf->def.number);
         return EBPF_OPERATION_NOT_SUPPORTED;
@@ -263,7 +272,7 @@ static ebpf_result_t map_data(struct bpf_map *map)
     if (map->initial == NULL || map->fd < 0 || (map->elf->def.flags & MAP_FLAG_MMAPABLE) == 0) {
         return EBPF_SUCCESS;
     }
-    ebpf_result_t result = lib_map_memory(map->fd, map->elf->kind != ELF_MAP_RODATA, &memory, &size);
+    ebpf_result_t result = lib_map_memory(map->fd, !is_constant(map), &memory, &size);
     if (result != EBPF_SUCCESS) {
         return result == EBPF_OPERATION_NOT_SUPPORTED || map->reused ? EBPF_SUCCESS : result;
     }
@@ -286,6 +295,20 @@ void lib_map_close(struct bpf_map *map)
     map->fd = -1;
 }
 
+// "not supported" does not say what is not.
+static void warn_not_created(const struct bpf_map *map, ebpf_result_t result)
+{
+    const struct spec_view *v = spec_builtin();
+    uint32_t type = map->elf->def.type;
+    if (result == EBPF_OPERATION_NOT_SUPPORTED && type < v->map_type_count &&
+        (v->map_types[type].flags & MAP_VERIFY_ONLY) != 0) {
+        lib_warn("map '%s': maps of this type can be verified here, but not created: %s\n", map->name,
+                 v->map_types[type].name);
+    } else {
+        lib_warn("map '%s': cannot be created: %s\n", map->name, ebpf_result_text(result));
+    }
+}
+
 ebpf_result_t lib_object_create_maps(struct bpf_object *obj)
 {
     for (uint32_t i = 0; i < obj->elf.map_count; i++) {
@@ -295,7 +318,7 @@ ebpf_result_t lib_object_create_maps(struct bpf_object *obj)
             result = map_data(map);
         }
         if (result != EBPF_SUCCESS) {
-            lib_warn("map '%s': cannot be created: %s\n", map->name, ebpf_result_text(result));
+            warn_not_created(map, result);
             return result;
         }
     }

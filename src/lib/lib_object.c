@@ -80,11 +80,11 @@ static ebpf_result_t init_parts(struct bpf_object *obj)
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t read_elf(struct bpf_object *obj, const void *bytes, size_t size)
+static ebpf_result_t open_elf(struct bpf_object *obj, const void *bytes, size_t size,
+                              const struct elf_options *options)
 {
-    struct elf_options options = {.spec = spec_builtin(), .platform_default = LIB_DIALECT, .name = obj->name};
     struct elf_error error = {0};
-    ebpf_result_t result = elf_open(bytes, size, &options, &obj->arena, &obj->elf, &error);
+    ebpf_result_t result = elf_open(bytes, size, options, &obj->arena, &obj->elf, &error);
     if (result != EBPF_SUCCESS) {
         lib_warn("elf: %s: %s%s%s\n", obj->name, error.section, error.section[0] != '\0' ? ": " : "",
                  error.message[0] != '\0' ? error.message : ebpf_result_text(result));
@@ -92,13 +92,32 @@ static ebpf_result_t read_elf(struct bpf_object *obj, const void *bytes, size_t 
     return result;
 }
 
+static ebpf_result_t read_elf(struct bpf_object *obj, const void *bytes, size_t size,
+                              const struct bpf_object_open_opts *opts)
+{
+    struct elf_options options = {.spec = spec_builtin(),
+                                  .platform_default = LIB_DIALECT,
+                                  .name = obj->name,
+                                  .kconfig = LIB_OPTS_GET(opts, kconfig, NULL)};
+    const char *path = LIB_OPTS_GET(opts, btf_custom_path, NULL);
+    uint8_t *target = NULL;
+    if (path != NULL) {
+        ebpf_result_t result = lib_read_file(path, &target, &options.target_btf_size);
+        if (result != EBPF_SUCCESS) {
+            lib_warn("failed to open BTF file '%s': %s\n", path, strerror(errno));
+            return result;
+        }
+    }
+    options.target_btf = target;
+    ebpf_result_t result = open_elf(obj, bytes, size, &options);
+    lib_free(target);
+    return result;
+}
+
 static ebpf_result_t take_options(struct bpf_object *obj, const struct bpf_object_open_opts *opts)
 {
     const char *root = LIB_OPTS_GET(opts, pin_root_path, NULL);
     const char *name = LIB_OPTS_GET(opts, object_name, NULL);
-    if (LIB_OPTS_GET(opts, kconfig, NULL) != NULL || LIB_OPTS_GET(opts, btf_custom_path, NULL) != NULL) {
-        return EBPF_OPERATION_NOT_SUPPORTED;
-    }
     if (name != NULL) {
         str_copy(obj->name, sizeof(obj->name), name);
     }
@@ -123,7 +142,7 @@ static struct bpf_object *open_bytes(const void *bytes, size_t size, const char 
     arena_init(&obj->arena, lib_mem_source(), OBJECT_MEMORY_LIMIT);
     str_copy(obj->name, sizeof(obj->name), name);
     TRY_OR(result, take_options(obj, opts), undo_object);
-    TRY_OR(result, read_elf(obj, bytes, size), undo_object);
+    TRY_OR(result, read_elf(obj, bytes, size, opts), undo_object);
     TRY_OR(result, init_parts(obj), undo_object);
     return obj;
 

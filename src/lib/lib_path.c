@@ -21,8 +21,8 @@ ebpf_result_t lib_pin_path_join(const char *dir, const char *name, char out[PROT
     if (str_format(out + length, PROTO_PATH_SIZE - length, "/%s", name) >= PROTO_PATH_SIZE - length) {
         return EBPF_INVALID_ARGUMENT;
     }
-    for (char *c = out + length; *c != '\0'; c++) {
-        *c = *c == '.' ? '_' : *c;
+    for (char *c = out + length + 1; *c != '\0'; c++) {
+        *c = *c == '.' || *c == '/' ? '_' : *c; // old programs are called after their section
     }
     return EBPF_SUCCESS;
 }

@@ -7,6 +7,7 @@
 
 // Numbers of types that the platform has none for: the other dialect's, in a range that no platform uses.
 #define OTHER_NUMBERS 0x57000000u
+#define NO_NUMBERS    0x57800000u // plus the id: attach types that no platform has a number for
 
 static uint32_t number_of(const uint32_t numbers[DIALECT_COUNT])
 {
@@ -30,7 +31,11 @@ uint32_t lib_prog_type_number(uint32_t type)
 uint32_t lib_attach_type_number(uint32_t type)
 {
     const struct spec_view *v = spec_builtin();
-    return type < v->attach_type_count ? number_of(v->attach_types[type].number) : 0;
+    if (type == ATTACH_TYPE_NONE || type >= v->attach_type_count) {
+        return 0;
+    }
+    uint32_t number = number_of(v->attach_types[type].number);
+    return number != 0 ? number : NO_NUMBERS + type;
 }
 
 // Id whose number is `number`; 0 for none.
@@ -271,7 +276,10 @@ ebpf_result_t ebpf_get_map_type_by_name(const char *name, enum bpf_map_type *typ
 void ebpf_enumerate_map_types(bool (*each)(void *user, const char *name), void *user)
 {
     const struct spec_view *v = spec_builtin();
-    for (uint32_t i = 1; i < v->map_type_count && each(user, v->map_types[i].name); i++) {
+    for (uint32_t i = 1; i < v->map_type_count; i++) {
+        if ((v->map_types[i].flags & MAP_VERIFY_ONLY) == 0 && !each(user, v->map_types[i].name)) {
+            return;
+        }
     }
 }
 

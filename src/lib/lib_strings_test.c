@@ -94,12 +94,22 @@ static bool count_name(void *user, const char *name)
     return *count < 2;
 }
 
+static bool count_all(void *user, const char *name)
+{
+    unsigned *count = user;
+    ++*count;
+    return !str_equal(name, "prog_array"); // can be verified, not created
+}
+
 static void map_types_by_name(void)
 {
     enum bpf_map_type type;
     unsigned count = 0;
     ebpf_enumerate_map_types(count_name, &count);
     CHECK_EQ(count, 2); // stopped when told so
+    count = 0;
+    ebpf_enumerate_map_types(count_all, &count);
+    CHECK_EQ(count, MAP_TYPE_RUN_COUNT - 1);
     CHECK_EQ(ebpf_get_map_type_by_name("nothing", &type), EBPF_KEY_NOT_FOUND);
 }
 

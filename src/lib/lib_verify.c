@@ -4,9 +4,8 @@
 // to.
 #include <errno.h>
 
-#include "lib/lib_int.h"
+#include "lib/lib_report.h"
 #include "plat/plat.h"
-#include "verifier/verifier.h"
 
 struct holder {
     struct ebpf_verify_report report; // first: what the caller sees
@@ -19,6 +18,7 @@ struct job {
     const struct ebpf_verify_opts *opts;
     struct elf_object elf;
     struct ebpf_verify_program *programs;
+    struct lib_report outputs;
 };
 
 static const char *keep(struct holder *holder, const char *text)
@@ -27,68 +27,23 @@ static const char *keep(struct holder *holder, const char *text)
     return copy != NULL ? copy : ""; // a report without one text is still a report
 }
 
-// --- findings ------------------------------------------------------------------------------------
-
-static void fill_source(struct holder *holder, const struct program *p, struct ebpf_verify_finding *out)
-{
-    const struct line *line = out->pc >= 0 ? program_line(p, (uint32_t)out->pc) : NULL;
-    out->file = out->source = "";
-    if (line != NULL) {
-        out->file = keep(holder, program_string(p, line->file_off));
-        out->source = keep(holder, program_string(p, line->text_off));
-        out->line = line->line;
-    }
-}
-
-static void fill_finding(struct holder *holder, const struct program *p, const struct finding *from,
-                         struct ebpf_verify_finding *out)
-{
-    out->rule = rule_row(from->rule)->name;
-    out->pc = from->pc == UINT32_MAX ? -1 : (int64_t)from->pc;
-    fill_source(holder, p, out);
-    out->message = keep(holder, from->message);
-    out->needed = keep(holder, from->needed);
-    out->known = keep(holder, from->known);
-    out->hint = keep(holder, from->hint);
-}
-
-// A program that was refused before the verifier could see it.
-static ebpf_result_t add_sentence(struct holder *holder, struct ebpf_verify_program *out, const char *rule,
-                                  const char *message, const char *hint)
-{
-    struct ebpf_verify_finding *finding = arena_alloc(&holder->arena, sizeof(*finding));
-    if (finding == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    *finding = (struct ebpf_verify_finding){rule, -1, "", 0, "", keep(holder, message), "", "", hint};
-    out->findings = finding;
-    out->finding_count = 1;
-    return EBPF_SUCCESS;
-}
-
-static ebpf_result_t take_findings(struct holder *holder, const struct program *p,
-                                   const struct verify_report *report, struct ebpf_verify_program *out)
-{
-    struct ebpf_verify_finding *findings =
-        arena_array(&holder->arena, report->finding_count, sizeof(*findings));
-    if (findings == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < report->finding_count; i++) {
-        fill_finding(holder, p, &report->findings[i], &findings[i]);
-    }
-    out->findings = findings;
-    out->finding_count = report->finding_count;
-    return EBPF_SUCCESS;
-}
-
 // --- one program ---------------------------------------------------------------------------------
 
-static ebpf_result_t run_verifier(struct holder *holder, const struct program *p, struct arena *arena,
+// A program that was refused before the verifier could see it.
+static ebpf_result_t refuse(struct job *job, struct ebpf_verify_program *out, const char *rule,
+                            const char *message, const char *hint)
+{
+    lib_report_sentence(&job->outputs, out, rule, message);
+    return lib_report_copy_sentence(&job->holder->arena, rule, message, hint, out);
+}
+
+static ebpf_result_t run_verifier(struct job *job, const struct program *p, struct arena *arena,
                                   struct ebpf_verify_program *out)
 {
-    struct verify_options options = {.spec = spec_builtin()};
+    struct verify_options options = {
+        .spec = spec_builtin(), .replay = true, .unprivileged = LIB_OPTS_GET(job->opts, unprivileged, false)};
     struct verify_report report = {0};
+    TRY(lib_report_watch(&job->outputs, p, arena, &options));
     uint64_t start = plat_time_ns();
     ebpf_result_t result = verify_program(p, &options, arena, &report);
     out->time_us = (plat_time_ns() - start) / 1000;
@@ -96,13 +51,13 @@ static ebpf_result_t run_verifier(struct holder *holder, const struct program *p
     out->peak_kb = (uint32_t)((report.peak_bytes + 1023) / 1024);
     out->accepted = result == EBPF_SUCCESS && report.accepted;
     if (!out->accepted && report.finding_count == 0) {
-        return add_sentence(holder, out, result == EBPF_NO_MEMORY ? "memory-limit" : "malformed-program",
-                            result == EBPF_NO_MEMORY
-                                ? "the program needs more memory to verify than is permitted"
-                                : ebpf_result_text(result),
-                            "");
+        return refuse(job, out, result == EBPF_NO_MEMORY ? "memory-limit" : "malformed-program",
+                      result == EBPF_NO_MEMORY ? "the program needs more memory to verify than is permitted"
+                                               : ebpf_result_text(result),
+                      "");
     }
-    return take_findings(holder, p, &report, out);
+    lib_report_program(&job->outputs, p, &report);
+    return lib_report_copy(&job->holder->arena, p, &report, out);
 }
 
 static ebpf_result_t judge(struct job *job, uint32_t index, uint32_t type, uint32_t attach_type,
@@ -115,11 +70,14 @@ static ebpf_result_t judge(struct job *job, uint32_t index, uint32_t type, uint3
     arena_init(&arena, lib_mem_source(), VERIFY_MEMORY_LIMIT);
     ebpf_result_t result = elf_program_canonical(&job->elf, index, spec_builtin(), type, attach_type, &arena,
                                                  &program, map_of, &error);
+    if (!job->elf.has_license) { // whoever loads such an object says it
+        str_copy(program.license, sizeof(program.license), "GPL");
+    }
     if (result == EBPF_SUCCESS) {
-        result = run_verifier(job->holder, &program, &arena, out);
+        result = run_verifier(job, &program, &arena, out);
     } else if (result != EBPF_NO_MEMORY) {
-        result = add_sentence(job->holder, out, "malformed-program",
-                              error.message[0] != '\0' ? error.message : ebpf_result_text(result), "");
+        result = refuse(job, out, "malformed-program",
+                        error.message[0] != '\0' ? error.message : ebpf_result_text(result), "");
     }
     arena_fini(&arena);
     return result;
@@ -130,7 +88,7 @@ static ebpf_result_t verify_one(struct job *job, uint32_t index, struct ebpf_ver
     const struct elf_program *elf = &job->elf.programs[index];
     const struct spec_view *v = spec_builtin();
     const char *wanted = LIB_OPTS_GET(job->opts, type, NULL);
-    uint32_t attach = elf->attach_type, type = v->attach_types[attach].prog_type;
+    uint32_t attach = elf->likely_attach_type, type = v->attach_types[attach].prog_type;
     if (wanted != NULL) {
         TRY(lib_type_by_name(wanted, &type, &attach));
     }
@@ -141,8 +99,8 @@ static ebpf_result_t verify_one(struct job *job, uint32_t index, struct ebpf_ver
         .insn_count = elf->insn_count,
     };
     if (type == PROG_TYPE_NONE) {
-        return add_sentence(job->holder, out, "unknown-section", "no program type is known for this section",
-                            "name the section after a program type, or say which type is meant");
+        return refuse(job, out, "unknown-section", "no program type is known for this section",
+                      "name the section after a program type, or say which type is meant");
     }
     return judge(job, index, type, attach, out);
 }
@@ -164,6 +122,15 @@ static void say_unreadable(struct holder *holder, const char *section, const cha
     holder->report.error_message = keep(holder, message);
 }
 
+static void tell_progress(const struct job *job, uint32_t index)
+{
+    const struct elf_program *elf = &job->elf.programs[index];
+    if (LIB_OPTS_GET(job->opts, progress, NULL) != NULL) {
+        job->opts->progress(LIB_OPTS_GET(job->opts, user, NULL), index, job->elf.program_count, elf->section,
+                            elf->name);
+    }
+}
+
 static ebpf_result_t verify_all(struct job *job)
 {
     struct ebpf_verify_report *report = &job->holder->report;
@@ -176,6 +143,7 @@ static ebpf_result_t verify_all(struct job *job)
     for (uint32_t i = 0; i < job->elf.program_count; i++) {
         struct ebpf_verify_program *out = &job->programs[report->program_count];
         if (selected(job, &job->elf.programs[i])) {
+            tell_progress(job, i);
             TRY(verify_one(job, i, out));
             report->program_count++;
             report->accepted &= out->accepted;
@@ -189,8 +157,15 @@ static ebpf_result_t verify_all(struct job *job)
     return EBPF_SUCCESS;
 }
 
+static void end_outputs(struct job *job)
+{
+    const struct ebpf_verify_report *report = &job->holder->report;
+    lib_report_end(&job->outputs, report->readable ? NULL : report->error_message);
+}
+
 static ebpf_result_t verify_object(struct holder *holder, const void *bytes, size_t size,
-                                   const struct ebpf_verify_opts *opts)
+                                   const struct ebpf_verify_opts *opts, const void *target,
+                                   size_t target_size)
 {
     enum ebpf_dialect dialect = LIB_OPTS_GET(opts, dialect, EBPF_DIALECT_AUTO);
     struct elf_options options = {
@@ -199,9 +174,12 @@ static ebpf_result_t verify_object(struct holder *holder, const void *bytes, siz
         .dialect = dialect == EBPF_DIALECT_WINDOWS ? DIALECT_WINDOWS : DIALECT_LINUX,
         .platform_default = LIB_DIALECT,
         .name = lib_base_name(holder->report.object),
+        .target_btf = target,
+        .target_btf_size = target_size,
     };
     struct elf_error error = {0};
     struct job job = {.holder = holder, .opts = opts};
+    lib_report_begin(&job.outputs, opts, holder->report.object);
     ebpf_result_t result = elf_open(bytes, size, &options, &holder->arena, &job.elf, &error);
     if (result == EBPF_NO_MEMORY) {
         return result;
@@ -209,9 +187,36 @@ static ebpf_result_t verify_object(struct holder *holder, const void *bytes, siz
     if (result != EBPF_SUCCESS) {
         say_unreadable(holder, error.section,
                        error.message[0] != '\0' ? error.message : ebpf_result_text(result));
+        end_outputs(&job);
         return EBPF_SUCCESS;
     }
-    return verify_all(&job);
+    result = verify_all(&job);
+    end_outputs(&job);
+    return result;
+}
+
+// The same, with the types that CO-RE relocations are resolved against.
+static ebpf_result_t verify_against(struct holder *holder, const void *bytes, size_t size,
+                                    const struct ebpf_verify_opts *opts)
+{
+    const char *path = LIB_OPTS_GET(opts, btf, NULL);
+    uint8_t *target = NULL;
+    size_t target_size = 0;
+    char message[256];
+    if (path != NULL) {
+        ebpf_result_t result = lib_read_file(path, &target, &target_size);
+        if (result == EBPF_NO_MEMORY) {
+            return result;
+        }
+        if (result != EBPF_SUCCESS) {
+            str_format(message, sizeof(message), "cannot read the BTF file '%s': %s", path, strerror(errno));
+            say_unreadable(holder, "", message);
+            return EBPF_SUCCESS;
+        }
+    }
+    ebpf_result_t result = verify_object(holder, bytes, size, opts, target, target_size);
+    lib_free(target);
+    return result;
 }
 
 // --- public --------------------------------------------------------------------------------------
@@ -253,7 +258,7 @@ ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct eb
     TRY(create_holder(name != NULL ? name : "object", &holder));
     ebpf_result_t result = plat_init(); // clocks need it on Windows
     if (result == EBPF_SUCCESS) {
-        result = verify_object(holder, bytes, size, opts);
+        result = verify_against(holder, bytes, size, opts);
         plat_fini();
     }
     if (result != EBPF_SUCCESS) {
@@ -264,12 +269,16 @@ ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct eb
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t report_no_file(const char *path, struct ebpf_verify_report **report)
+static ebpf_result_t report_no_file(const struct ebpf_verify_opts *opts, struct ebpf_verify_report **report)
 {
     const char *why = strerror(errno);
+    struct job job = {.opts = opts};
     struct holder *holder = NULL;
-    TRY(create_holder(path, &holder));
+    TRY(create_holder(opts->object_name, &holder));
     say_unreadable(holder, "", why);
+    job.holder = holder;
+    lib_report_begin(&job.outputs, opts, holder->report.object);
+    end_outputs(&job);
     *report = &holder->report;
     return EBPF_SUCCESS;
 }
@@ -293,7 +302,7 @@ ebpf_result_t ebpf_verify_file(const char *path, const struct ebpf_verify_opts *
         return result;
     }
     if (result != EBPF_SUCCESS) {
-        return report_no_file(named.object_name, report);
+        return report_no_file(&named, report);
     }
     result = ebpf_verify_memory(bytes, size, &named, report);
     lib_free(bytes);

@@ -30,14 +30,14 @@ static void accepts(void)
 
 static void rejects_with_findings(void)
 {
-    LIBBPF_OPTS(ebpf_verify_opts, opts, .program = "callback");
-    struct ebpf_verify_report *r = verify(OBJECT("rich.o"), &opts);
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .program = "prog");
+    struct ebpf_verify_report *r = verify(OBJECT("extern_weak.o"), &opts);
     REQUIRE(r != NULL);
     CHECK(r->readable && !r->accepted);
     CHECK_EQ(r->program_count, 1);
     if (r->program_count == 1 && r->programs[0].finding_count > 0) {
         const struct ebpf_verify_finding *f = &r->programs[0].findings[0];
-        CHECK_STR(f->rule, "unknown-helper");
+        CHECK_STR(f->rule, "unresolved-relocation");
         CHECK(f->pc >= 0 && f->line > 0);
         CHECK(f->file[0] != 0 && f->source[0] != 0 && f->message[0] != 0);
     } else {
@@ -87,9 +87,10 @@ static void selects(void)
 
 static void programs_without_a_type(void)
 {
-    struct ebpf_verify_report *r = verify(OBJECT("text.o"), NULL);
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .dialect = EBPF_DIALECT_WINDOWS);
+    struct ebpf_verify_report *r = verify(OBJECT("text.o"), &opts);
     REQUIRE(r != NULL);
-    CHECK(r->readable && !r->accepted);
+    CHECK(r->readable && !r->accepted && r->program_count > 0);
     for (uint32_t i = 0; i < r->program_count; i++) {
         CHECK_STR(r->programs[i].type, "");
         CHECK_STR(r->programs[i].findings[0].rule, "unknown-section");
@@ -97,7 +98,107 @@ static void programs_without_a_type(void)
     ebpf_verify_free(r);
 }
 
+// Loaders of Linux gave such programs any type: the report says which one was taken.
+static void types_are_guessed_for_linux(void)
+{
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .dialect = EBPF_DIALECT_LINUX);
+    struct ebpf_verify_report *r = verify(OBJECT("text.o"), &opts);
+    REQUIRE(r != NULL);
+    CHECK(r->readable && r->program_count > 0);
+    for (uint32_t i = 0; i < r->program_count; i++) {
+        CHECK_STR(r->programs[i].type, "socket_filter");
+    }
+    ebpf_verify_free(r);
+}
+
+static const struct ebpf_verify_program *only_program(const struct ebpf_verify_report *r, const char *name)
+{
+    for (uint32_t i = 0; r != NULL && i < r->program_count; i++) {
+        if (strcmp(r->programs[i].name, name) == 0) {
+            return &r->programs[i];
+        }
+    }
+    return NULL;
+}
+
+// CO-RE against the object's own types, and against a file: what the file lacks is refused where it is
+// reached.
+static void relocates_against_a_file(void)
+{
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .btf = "core_target.btf");
+    FILE *file = fopen("core_target.btf", "wb");
+    struct bpf_object *target = bpf_object__open(OBJECT("core_target.o"));
+    REQUIRE(file != NULL && target != NULL);
+    fwrite(target->elf.btf, 1, target->elf.btf_size, file);
+    fclose(file);
+    bpf_object__close(target);
+    struct ebpf_verify_report *r = verify(OBJECT("core.o"), &opts);
+    const struct ebpf_verify_program *types = only_program(r, "types"),
+                                     *poisoned = only_program(r, "offsets");
+    REQUIRE(types != NULL && poisoned != NULL);
+    CHECK(types->accepted);
+    CHECK(!poisoned->accepted && poisoned->finding_count == 1);
+    ebpf_verify_free(r);
+    opts.btf = "no such file";
+    r = verify(OBJECT("core.o"), &opts);
+    REQUIRE(r != NULL);
+    CHECK(!r->readable && strstr(r->error_message, "no such file") != NULL);
+    ebpf_verify_free(r);
+    remove("core_target.btf");
+}
+
 // Every allocation fails once: an error, or a verdict that is no "accepted"; nothing stays.
+struct written {
+    size_t size[EBPF_VERIFY_TRACE + 1]; // by output
+    char first[EBPF_VERIFY_TRACE + 1];
+    unsigned programs;
+};
+
+static void keep_size(void *user, enum ebpf_verify_output output, const char *text, size_t size)
+{
+    struct written *w = user;
+    w->first[output] = w->size[output] == 0 ? text[0] : w->first[output];
+    w->size[output] += size;
+}
+
+static void count_programs(void *user, uint32_t index, uint32_t count, const char *section, const char *name)
+{
+    struct written *w = user;
+    CHECK(index < count && section[0] != 0 && name[0] != 0);
+    w->programs++;
+}
+
+static void writes_what_is_asked_for(void)
+{
+    struct written w = {0};
+    LIBBPF_OPTS(ebpf_verify_opts, opts, .outputs = EBPF_VERIFY_SARIF | EBPF_VERIFY_HTML, .write = keep_size,
+                .progress = count_programs, .user = &w);
+    ebpf_verify_free(verify(OBJECT("shared.o"), &opts));
+    CHECK_EQ(w.programs, 2);
+    CHECK(w.first[EBPF_VERIFY_SARIF] == '{' && w.first[EBPF_VERIFY_HTML] == '<');
+    CHECK_EQ(w.size[EBPF_VERIFY_TRACE], 0);
+    opts.outputs = EBPF_VERIFY_SARIF | EBPF_VERIFY_TRACE;
+    w = (struct written){0};
+    ebpf_verify_free(verify(OBJECT("no such file"), &opts)); // the log says so
+    CHECK(w.size[EBPF_VERIFY_SARIF] > 0 && w.size[EBPF_VERIFY_TRACE] == 0);
+    ebpf_verify_free(verify(OBJECT("neutral.o"), &opts));
+    CHECK(w.size[EBPF_VERIFY_TRACE] > 0);
+}
+
+static void findings_say_what_to_change(void)
+{
+    struct ebpf_verify_report *r = verify(OBJECT("shared.o"), NULL);
+    REQUIRE(r != NULL);
+    CHECK(r->program_count == 2 && r->programs[0].finding_count == 1);
+    if (r->program_count == 2 && r->programs[0].finding_count == 1) {
+        const struct ebpf_verify_finding *f = &r->programs[0].findings[0];
+        CHECK(strstr(f->text, f->message) != NULL && strstr(f->text, f->rule) != NULL);
+        CHECK_EQ(f->text[strlen(f->text) - 1], '\n');
+        CHECK(f->lost_text != NULL && f->related.file != NULL && f->lost.source != NULL);
+    }
+    ebpf_verify_free(r);
+}
+
 static void survives_allocation_failures(void)
 {
     unsigned long live = lib_alloc_live(), n;
@@ -124,5 +225,9 @@ TEST_SUITE(lib_verify)
     RUN(says_why_an_object_cannot_be_read);
     RUN(selects);
     RUN(programs_without_a_type);
+    RUN(types_are_guessed_for_linux);
+    RUN(relocates_against_a_file);
+    RUN(writes_what_is_asked_for);
+    RUN(findings_say_what_to_change);
     RUN(survives_allocation_failures);
 }

@@ -1,65 +1,11 @@
 // SPDX-License-Identifier: MIT
-// report: printers of findings. All append to a bounded text and count what the whole would need.
-#include "verifier/verifier.h"
+// report: findings as text, at most REPORT_MAX_LINES lines each, and as JSON.
+#include "verifier/report_int.h"
 
-struct output {
-    char *text;
-    size_t size, length; // length of the whole text, which may exceed size
-};
+// --- text ----------------------------------------------------------------------------------------
 
-static void put(struct output *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void put(struct output *o, const char *fmt, ...)
-{
-    size_t at = o->length < o->size ? o->length : o->size - 1;
-    va_list args;
-    va_start(args, fmt);
-    o->length += str_vformat(o->text + at, o->size - at, fmt, args);
-    va_end(args);
-}
-
-// Of a malformed program nothing can be trusted, its tables neither.
-static bool has_insn(const struct program *p, const struct finding *f)
-{
-    return f->rule != RULE_MALFORMED_PROGRAM && f->pc < p->insn_count;
-}
-
-// File name and text of the source line at a finding; "" and line 0 when there is none.
-struct place {
-    const char *file, *source;
-    uint32_t line;
-};
-
-static void find_place(const struct program *p, const struct finding *f, struct place *out)
-{
-    const struct line *line = has_insn(p, f) ? program_line(p, f->pc) : NULL;
-    out->file = line != NULL ? program_string(p, line->file_off) : "";
-    out->source = line != NULL ? program_string(p, line->text_off) : "";
-    out->line = line != NULL ? line->line : 0;
-    while (*out->source == ' ' || *out->source == '\t') {
-        out->source++;
-    }
-}
-
-// Name without folders, as people know the file.
-static const char *short_name(const char *file)
-{
-    const char *name = file;
-    for (; *file != '\0'; file++) {
-        if (*file == '/' || *file == '\\') {
-            name = file + 1;
-        }
-    }
-    return name;
-}
-
-// Text from an object may hold anything: what is not printable becomes '?'.
-static void put_clean(struct output *o, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        put(o, "%c", c < 0x20 || c == 0x7f ? '?' : c);
-    }
-}
+#define SHOWN_INSNS 4u // of the source line, the one at fault among them
+#define SHOWN_STEPS 9u // the newest; what was before them is counted
 
 static void put_field(struct output *o, const char *name, const char *text)
 {
@@ -70,112 +16,305 @@ static void put_field(struct output *o, const char *name, const char *text)
     }
 }
 
-static void put_finding(struct output *o, const struct program *p, const struct finding *f)
+static void put_heading(struct output *o, const struct program *p, const struct finding *f,
+                        const struct source_place *place)
 {
-    struct place place;
-    find_place(p, f, &place);
     const char *name = f->rule == RULE_MALFORMED_PROGRAM ? "program" : p->name;
-    put_clean(o, *place.file != '\0' ? short_name(place.file) : name);
-    if (place.line != 0) {
-        put(o, ":%u", place.line);
+    put_clean(o, *place->file != '\0' ? report_short_name(place->file) : name);
+    if (place->line != 0) {
+        put(o, ":%u", place->line);
     }
     put(o, ": ");
     put_clean(o, f->message);
     put(o, " [%s]\n", rule_row(f->rule)->name);
-    if (*place.source != '\0') {
-        put_field(o, "source:", place.source);
+}
+
+static bool same_line(const struct source_place *a, const struct source_place *b)
+{
+    return a->line == b->line && str_equal(a->file, b->file);
+}
+
+// The instruction at fault below its source line, with those of the same line just before it.
+static void put_insns(struct output *o, const struct program *p, const struct finding *f,
+                      const struct source_place *place)
+{
+    uint32_t first = f->pc;
+    for (uint32_t pc = f->pc; pc-- > 0 && f->pc - pc < SHOWN_INSNS;) {
+        struct source_place other;
+        report_place(p, pc, &other);
+        if (place->line == 0 || !same_line(&other, place)) {
+            break;
+        }
+        first = p->insns[pc].id != INSN_NONE ? pc : first;
     }
-    if (has_insn(p, f)) {
-        char insn[96];
-        insn_print(&p->insns[f->pc], insn, sizeof(insn));
-        put(o, "  at:     %u: ", f->pc);
-        put_clean(o, insn);
+    for (uint32_t pc = first; pc <= f->pc; pc++) {
+        if (p->insns[pc].id == INSN_NONE && pc != f->pc) {
+            continue;
+        }
+        put(o, pc == f->pc ? "  at:     %u: " : "          %u: ", pc);
+        put_insn_text(o, p, pc, false);
         put(o, "\n");
+    }
+}
+
+// One stretch of the path: branches of one source line in a row, of which the last says where it goes on. A
+// condition of C can be several branches.
+struct stretch {
+    struct source_place at, to;
+    uint32_t pc, count; // the last branch, and how often it is in the stretch
+    bool taken;
+};
+
+static bool next_stretch(const struct program *p, const struct finding *f, uint32_t *i, struct stretch *out)
+{
+    uint32_t first = *i;
+    if (first >= f->path_count) {
+        return false;
+    }
+    memset(out, 0, sizeof(*out));
+    for (; *i < f->path_count; ++*i) {
+        const struct finding_step *step = &f->path[*i];
+        struct source_place at;
+        report_place(p, step->pc, &at);
+        if (*i > first && (at.line == 0 ? step->pc != out->pc : !same_line(&at, &out->at))) {
+            break;
+        }
+        out->count = step->pc == out->pc ? out->count + 1 : 1;
+        out->pc = step->pc;
+        out->taken = step->taken;
+        out->at = at;
+        report_place(p, report_step_target(p, step), &out->to);
+    }
+    return true;
+}
+
+static void put_stretch(struct output *o, const struct stretch *s)
+{
+    if (s->at.line == 0) {
+        put(o, "instruction %u: jump %s", s->pc, s->taken ? "taken" : "not taken");
+    } else {
+        put(o, *s->at.source != '\0' ? "line %u: " : "line %u", s->at.line);
+        put_clean(o, s->at.source);
+        put(o, " (jump %s", s->taken ? "taken" : "not taken");
+        if (s->to.line != 0 && s->to.line != s->at.line) {
+            put(o, ", to line %u", s->to.line);
+        }
+        put(o, ")");
+    }
+    if (s->count > 1) {
+        put(o, " %u times", s->count);
+    }
+    put(o, "\n");
+}
+
+static void put_path(struct output *o, const struct program *p, const struct finding *f)
+{
+    struct stretch s;
+    uint32_t total = 0, n = 0;
+    for (uint32_t i = 0; next_stretch(p, f, &i, &s); total++) {
+    }
+    uint32_t skipped = total > SHOWN_STEPS ? total - SHOWN_STEPS + 1 : 0;
+    const char *title = "path:   ";
+    if (skipped != 0 || (f->path_is_cut && total != 0)) {
+        put(o, "  %s(%s%u earlier branches)\n", title, f->path_is_cut ? "more than " : "", skipped);
+        title = "        ";
+    }
+    for (uint32_t i = 0; next_stretch(p, f, &i, &s); n++) {
+        if (n >= skipped) {
+            put(o, "  %s", title);
+            put_stretch(o, &s);
+            title = "        ";
+        }
+    }
+}
+
+// "see:    line 12: ..." for the place that a finding refers to.
+static void put_related(struct output *o, const struct program *p, const struct finding *f)
+{
+    struct source_place place;
+    if (f->related_pc >= p->insn_count || f->related_pc == f->pc) {
+        return;
+    }
+    report_place(p, f->related_pc, &place);
+    if (place.line == 0) {
+        put(o, "  see:    instruction %u\n", f->related_pc);
+        return;
+    }
+    put(o, "  see:    line %u: ", place.line);
+    put_clean(o, place.source);
+    put(o, "\n");
+}
+
+static void put_loss(struct output *o, const struct program *p, const struct finding_loss *loss)
+{
+    struct source_place at, from[2];
+    if (loss->text[0] == '\0' || loss->pc >= p->insn_count) {
+        return;
+    }
+    report_place(p, loss->pc, &at);
+    report_place(p, loss->from[0], &from[0]);
+    report_place(p, loss->from[1], &from[1]);
+    if (at.line == 0) {
+        put(o, "  lost:   at instruction %u two ways meet: ", loss->pc);
+    } else {
+        put(o, "  lost:   at line %u two ways meet", at.line);
+        if (from[0].line != 0 && from[1].line != 0 && from[0].line != from[1].line) {
+            put(o, ", from line %u and line %u", from[0].line, from[1].line);
+        }
+        put(o, ": ");
+    }
+    put_clean(o, loss->text);
+    put(o, "\n");
+}
+
+static void put_hint(struct output *o, const struct finding *f)
+{
+    put_field(o, "hint:  ", f->hint);
+    for (uint32_t i = 0; i < f->edit_count; i++) {
+        char text[FINDING_TEXT_SIZE + 40];
+        report_print_edit(&f->edits[i], text, sizeof(text));
+        put_field(o, f->hint[0] == '\0' && i == 0 ? "hint:  " : "       ", text);
+    }
+}
+
+static void put_finding(struct output *o, const struct program *p, const struct finding *f)
+{
+    struct source_place place;
+    bool has_insn = report_has_insn(p, f);
+    report_place(p, has_insn ? f->pc : UINT32_MAX, &place);
+    put_heading(o, p, f, &place);
+    put_field(o, "source:", place.source);
+    if (has_insn) {
+        put_insns(o, p, f, &place);
     }
     put_field(o, "needed:", f->needed);
     put_field(o, "known: ", f->known);
-    put_field(o, "hint:  ", f->hint);
+    if (f->rule != RULE_MALFORMED_PROGRAM) {
+        put_related(o, p, f);
+        put_path(o, p, f);
+        put_loss(o, p, &f->loss);
+    }
+    put_hint(o, f);
+}
+
+size_t report_print_finding(const struct program *p, const struct finding *f, char *text, size_t size)
+{
+    struct output o;
+    output_start(&o, text, size);
+    put_finding(&o, p, f);
+    return o.length;
 }
 
 size_t report_print_text(const struct program *p, const struct verify_report *r, char *text, size_t size)
 {
-    struct output o = {text, size, 0};
-    text[0] = '\0';
+    struct output o;
+    output_start(&o, text, size);
     for (uint32_t i = 0; i < r->finding_count; i++) {
         put_finding(&o, p, &r->findings[i]);
     }
     return o.length;
 }
 
-// A JSON string: control characters and quotes escaped; bytes that are not UTF-8 would make it invalid and
-// become '?'.
-static size_t utf8_length(const unsigned char *s)
-{
-    size_t more = s[0] < 0x80 ? 0 : s[0] >= 0xc2 && s[0] < 0xe0 ? 1 : s[0] >= 0xe0 && s[0] < 0xf0 ? 2 : 3;
-    if (more == 3 && (s[0] < 0xf0 || s[0] > 0xf4)) {
-        return 0;
-    }
-    for (size_t i = 1; i <= more; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xed && s[1] >= 0xa0;
-    return overlong || surrogate || (s[0] == 0xf4 && s[1] >= 0x90) ? 0 : more + 1;
-}
+// --- JSON ----------------------------------------------------------------------------------------
 
-static void put_json_string(struct output *o, const char *text)
-{
-    put(o, "\"");
-    for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
-        size_t length = utf8_length(s);
-        if (*s == '"' || *s == '\\') {
-            put(o, "\\%c", *s);
-        } else if (*s < 0x20 || *s == 0x7f) {
-            put(o, "\\u%04x", *s);
-        } else if (length == 0) {
-            put(o, "?");
-        } else {
-            for (size_t i = 0; i < length; i++) {
-                put(o, "%c", s[i]);
-            }
-        }
-        s += length == 0 ? 1 : length;
-    }
-    put(o, "\"");
-}
-
-static void put_json_member(struct output *o, const char *key, const char *text)
+static void put_member(struct output *o, const char *key, const char *text)
 {
     put(o, ",\"%s\":", key);
     put_json_string(o, text);
 }
 
+static void put_pc(struct output *o, const char *key, uint32_t pc)
+{
+    put(o, "\"%s\":%lld", key, pc == UINT32_MAX ? -1LL : (long long)pc);
+}
+
+static void put_place(struct output *o, const struct source_place *place)
+{
+    put_member(o, "file", place->file);
+    put(o, ",\"line\":%u", place->line);
+    put_member(o, "source", place->source);
+}
+
+static void put_json_path(struct output *o, const struct program *p, const struct finding *f)
+{
+    put(o, ",\"path\":[");
+    for (uint32_t i = 0; i < f->path_count; i++) {
+        struct source_place place;
+        report_place(p, f->path[i].pc, &place);
+        put(o, "%s{", i == 0 ? "" : ",");
+        put_pc(o, "pc", f->path[i].pc);
+        put(o, ",\"line\":%u,\"taken\":%s}", place.line, f->path[i].taken ? "true" : "false");
+    }
+    put(o, "]");
+}
+
+// Without the closing brace.
+static void put_json_place(struct output *o, const struct program *p, const char *key, uint32_t pc)
+{
+    struct source_place place;
+    report_place(p, pc, &place);
+    put(o, ",\"%s\":{", key);
+    put_pc(o, "pc", pc);
+    put_place(o, &place);
+}
+
+static void put_json_extra(struct output *o, const struct program *p, const struct finding *f)
+{
+    if (f->related_pc < p->insn_count) {
+        put_json_place(o, p, "related", f->related_pc);
+        put(o, "}");
+    }
+    if (f->loss.text[0] != '\0' && f->loss.pc < p->insn_count) {
+        put_json_place(o, p, "lost", f->loss.pc);
+        put_member(o, "text", f->loss.text);
+        put(o, "}");
+    }
+}
+
+static const char *const edit_names[] = {
+    [EDIT_INSERT_BEFORE] = "insert-before",
+    [EDIT_INSERT_AFTER] = "insert-after",
+    [EDIT_REPLACE] = "replace",
+    [EDIT_DELETE] = "delete",
+};
+
+static void put_json_edits(struct output *o, const struct program *p, const struct finding *f)
+{
+    put(o, ",\"edits\":[");
+    for (uint32_t i = 0; i < f->edit_count; i++) {
+        const struct finding_edit *e = &f->edits[i];
+        put(o, "%s{\"action\":\"%s\"", i == 0 ? "" : ",", edit_names[e->kind]);
+        put_member(o, "file", program_string(p, e->file_off));
+        put(o, ",\"line\":%u", e->line);
+        put_member(o, "text", e->text);
+        put(o, "}");
+    }
+    put(o, "]");
+}
+
 static void put_json_finding(struct output *o, const struct program *p, const struct finding *f)
 {
-    struct place place;
-    find_place(p, f, &place);
-    put(o, "{\"rule\":\"%s\"", rule_row(f->rule)->name);
-    if (f->pc == UINT32_MAX) {
-        put(o, ",\"pc\":-1");
-    } else {
-        put(o, ",\"pc\":%u", f->pc);
+    struct source_place place;
+    report_place(p, report_has_insn(p, f) ? f->pc : UINT32_MAX, &place);
+    put(o, "{\"rule\":\"%s\",", rule_row(f->rule)->name);
+    put_pc(o, "pc", f->pc);
+    put_place(o, &place);
+    put_member(o, "message", f->message);
+    put_member(o, "needed", f->needed);
+    put_member(o, "known", f->known);
+    put_member(o, "hint", f->hint);
+    if (f->rule != RULE_MALFORMED_PROGRAM) {
+        put_json_extra(o, p, f);
+        put_json_path(o, p, f);
+        put_json_edits(o, p, f);
     }
-    put_json_member(o, "file", place.file);
-    put(o, ",\"line\":%u", place.line);
-    put_json_member(o, "source", place.source);
-    put_json_member(o, "message", f->message);
-    put_json_member(o, "needed", f->needed);
-    put_json_member(o, "known", f->known);
-    put_json_member(o, "hint", f->hint);
     put(o, "}");
 }
 
 size_t report_print_json(const struct program *p, const struct verify_report *r, char *text, size_t size)
 {
-    struct output o = {text, size, 0};
-    text[0] = '\0';
+    struct output o;
+    output_start(&o, text, size);
     put(&o, "[");
     for (uint32_t i = 0; i < r->finding_count; i++) {
         put(&o, "%s", i == 0 ? "" : ",");

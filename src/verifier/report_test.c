@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Printers of findings: whole texts, escaping, and lengths when the text does not fit.
+#include <string.h>
+
 #include "tests/test.h"
-#include "verifier/verifier.h"
+#include "verifier/report_int.h"
 
 static const struct insn insns[2] = {{.id = INSN_LDXW, .dst = 0, .src = 2, .off = 12}, {.id = INSN_EXIT}};
 static const struct func func = {.start = 0, .end = 2};
@@ -27,6 +29,7 @@ static void make(struct program *p, struct finding *f, struct verify_report *r)
     str_copy(f->message, sizeof(f->message), "reads 4 bytes at packet offset 12");
     str_copy(f->needed, sizeof(f->needed), "at least 16 bytes");
     str_copy(f->known, sizeof(f->known), "the packet is known to have at least 14 bytes");
+    f->related_pc = f->loss.pc = UINT32_MAX;
     r->findings = f;
     r->finding_count = 1;
 }
@@ -36,15 +39,97 @@ static void text_names_the_line(void)
     struct program p;
     struct finding f;
     struct verify_report r;
-    char text[600];
+    char text[800];
     make(&p, &f, &r);
     size_t length = report_print_text(&p, &r, text, sizeof(text));
     CHECK_STR(text, "drop.c:42: reads 4 bytes at packet offset 12 [packet-bounds]\n"
-                    "  source: return \"a\\b\";?\xff \xc3\xa9\n"
+                    "  source: return \"a\\b\";?? \xc3\xa9\n"
                     "  at:     0: r0 = *(u32 *)(r2 + 12)\n"
                     "  needed: at least 16 bytes\n"
                     "  known:  the packet is known to have at least 14 bytes\n");
     CHECK_EQ(length, str_len(text));
+}
+
+static void what_a_terminal_obeys_is_not_shown(void)
+{
+    char text[64];
+    struct output o;
+    output_start(&o, text, sizeof(text));
+    put_clean(&o, "a\tb\x1b[31m\x7f\xc2\x9b"
+                  "c\xe2\x80\xae"
+                  "d\xe2\x81\xa6\xe2\x80\xa8\xe2\x80\x94\xe2\x80");
+    CHECK_STR(text, "a b?[31m??"
+                    "c?"
+                    "d??\xe2\x80\x94??"); // a dash is no mark, half a character none
+}
+
+static unsigned count_lines(const char *text)
+{
+    unsigned count = 0;
+    for (; *text != '\0'; text++) {
+        count += *text == '\n';
+    }
+    return count;
+}
+
+static void text_has_path_loss_cause_and_edits(void)
+{
+    struct program p;
+    struct finding f;
+    struct verify_report r;
+    char text[2000];
+    const struct finding_step steps[] = {{0, false}, {0, false}, {1, false}};
+    make(&p, &f, &r);
+    f.pc = 1;
+    f.related_pc = 0;
+    f.path = steps;
+    f.path_count = 3;
+    f.loss = (struct finding_loss){1, {0, 1}, "r3 is 0 on one way, -22 on the other"};
+    str_copy(f.hint, sizeof(f.hint), "check first");
+    f.edits[0] = (struct finding_edit){EDIT_INSERT_BEFORE, 1, 42, "if (x) return 0;"};
+    f.edits[1] = (struct finding_edit){EDIT_DELETE, 1, 43, ""};
+    f.edit_count = 2;
+    report_print_text(&p, &r, text, sizeof(text));
+    CHECK(strstr(text, "  see:    line 42: return") != NULL);
+    CHECK(strstr(text, "  path:   line 42: return \"a\\b\";?? \xc3\xa9 (jump not taken)") != NULL);
+    CHECK(strstr(text, "  lost:   at line 42 two ways meet: r3 is 0 on one way, -22 on the other\n") != NULL);
+    CHECK(strstr(text, "  hint:   check first\n          insert before line 42: if (x) return 0;\n"
+                       "          remove line 43\n") != NULL);
+}
+
+// However long the path is.
+static void text_has_25_lines_at_most(void)
+{
+    static struct insn many[400];
+    struct program p;
+    struct finding f;
+    struct verify_report r;
+    struct finding_step steps[VERIFY_MAX_PATH];
+    char text[8000];
+    make(&p, &f, &r);
+    for (uint32_t i = 0; i < ARRAY_SIZE(many); i++) {
+        many[i] = (struct insn){.id = INSN_EXIT};
+    }
+    for (uint32_t i = 0; i < VERIFY_MAX_PATH; i++) {
+        steps[i] = (struct finding_step){i * 2, i % 2 == 0};
+    }
+    p.insns = many;
+    p.insn_count = ARRAY_SIZE(many);
+    f.pc = 399;
+    f.related_pc = 7;
+    f.path = steps;
+    f.path_count = VERIFY_MAX_PATH;
+    f.path_is_cut = true;
+    f.loss = (struct finding_loss){9, {1, 2}, "something"};
+    str_copy(f.hint, sizeof(f.hint), "do something");
+    f.edits[0] = f.edits[1] = (struct finding_edit){EDIT_REPLACE, 1, 42, "x;"};
+    f.edit_count = 2;
+    for (unsigned known = 0; known < 2; known++) {
+        p.line_count = known;
+        report_print_text(&p, &r, text, sizeof(text));
+        CHECK(count_lines(text) <= REPORT_MAX_LINES);
+        CHECK(strstr(text, "earlier branches)") != NULL || known == 1);
+    }
 }
 
 static void text_without_lines_names_the_program(void)
@@ -69,15 +154,29 @@ static void json_has_every_key_and_escapes(void)
     struct program p;
     struct finding f;
     struct verify_report r;
-    char text[800];
+    char text[1200];
+    const struct finding_step steps[] = {{0, true}};
     make(&p, &f, &r);
+    f.path = steps;
+    f.path_count = 1;
+    f.related_pc = 1;
+    f.loss = (struct finding_loss){1, {0, 1}, "r3"};
+    f.edits[0] = (struct finding_edit){EDIT_REPLACE, 1, 42, "x = \"1\";"};
+    f.edit_count = 1;
     str_copy(f.hint, sizeof(f.hint), "line\nbreak");
     size_t length = report_print_json(&p, &r, text, sizeof(text));
     CHECK_STR(text,
               "[{\"rule\":\"packet-bounds\",\"pc\":0,\"file\":\"/src/drop.c\",\"line\":42,"
               "\"source\":\"return \\\"a\\\\b\\\";\\u0001? \xc3\xa9\","
               "\"message\":\"reads 4 bytes at packet offset 12\",\"needed\":\"at least 16 bytes\","
-              "\"known\":\"the packet is known to have at least 14 bytes\",\"hint\":\"line\\u000abreak\"}]");
+              "\"known\":\"the packet is known to have at least 14 bytes\",\"hint\":\"line\\u000abreak\","
+              "\"related\":{\"pc\":1,\"file\":\"/src/drop.c\",\"line\":42,"
+              "\"source\":\"return \\\"a\\\\b\\\";\\u0001? \xc3\xa9\"},"
+              "\"lost\":{\"pc\":1,\"file\":\"/src/drop.c\",\"line\":42,"
+              "\"source\":\"return \\\"a\\\\b\\\";\\u0001? \xc3\xa9\",\"text\":\"r3\"},"
+              "\"path\":[{\"pc\":0,\"line\":42,\"taken\":true}],"
+              "\"edits\":[{\"action\":\"replace\",\"file\":\"/src/drop.c\",\"line\":42,"
+              "\"text\":\"x = \\\"1\\\";\"}]}]");
     CHECK_EQ(length, str_len(text));
     r.finding_count = 0;
     report_print_json(&p, &r, text, sizeof(text));
@@ -89,7 +188,7 @@ static void short_buffers_are_terminated(void)
     struct program p;
     struct finding f;
     struct verify_report r;
-    char whole[800], part[800];
+    char whole[1000], part[1000];
     make(&p, &f, &r);
     size_t length = report_print_json(&p, &r, whole, sizeof(whole));
     for (size_t size = 1; size < length; size++) {
@@ -115,6 +214,9 @@ static void rules_have_unique_names(void)
 TEST_SUITE(report)
 {
     RUN(text_names_the_line);
+    RUN(what_a_terminal_obeys_is_not_shown);
+    RUN(text_has_path_loss_cause_and_edits);
+    RUN(text_has_25_lines_at_most);
     RUN(text_without_lines_names_the_program);
     RUN(json_has_every_key_and_escapes);
     RUN(short_buffers_are_terminated);

@@ -146,31 +146,68 @@ static int keep_log(enum libbpf_print_level level, const char *format, va_list a
     return size;
 }
 
+// A program that calls a function which nobody defines.
+static struct bpf_object *open_refused(void)
+{
+    return bpf_object__open(TEST_SOURCE_DIR "/tests/elf/extern_weak.o");
+}
+
 static void a_refused_program_leaves_nothing(void)
 {
     libbpf_print_fn_t former = libbpf_set_print(keep_log);
-    struct bpf_object *obj = open_rich();
-    char buffer[256] = "";
+    struct bpf_object *obj = open_refused();
+    char buffer[1024] = "";
     REQUIRE(obj != NULL);
-    bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "callback"), true);
     last_log[0] = 0;
     CHECK_EQ(bpf_object__load(obj), (unsigned long long)-EACCES);
     CHECK_EQ(errno, EACCES);
-    CHECK(strstr(last_log, "helper 181") != NULL);
+    CHECK(strstr(last_log, "unresolved-relocation") != NULL);
     CHECK_EQ(count_objects(EBPF_OBJECT_KIND_MAP), 0); // though the object is still open
     CHECK_EQ(count_objects(EBPF_OBJECT_KIND_PROGRAM), 0);
     CHECK_EQ(count_pins(), 0);
     bpf_object__close(obj);
-    obj = open_rich();
+    obj = open_refused();
     REQUIRE(obj != NULL);
-    bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "callback"), true);
-    CHECK_EQ(
-        bpf_program__set_log_buf(bpf_object__find_program_by_name(obj, "callback"), buffer, sizeof(buffer)),
-        0);
+    CHECK_EQ(bpf_program__set_log_buf(bpf_object__find_program_by_name(obj, "prog"), buffer, sizeof(buffer)),
+             0);
     last_log[0] = 0;
     CHECK_EQ(bpf_object__load(obj), (unsigned long long)-EACCES);
-    CHECK(strstr(buffer, "helper 181") != NULL);
+    CHECK(strstr(buffer, "unresolved-relocation") != NULL);
     CHECK_STR(last_log, ""); // the caller's buffer takes the place of the callback
+    bpf_object__close(obj);
+    libbpf_set_print(former);
+    CHECK(nothing_is_left());
+}
+
+// What can be verified here and not run is refused at the end of the load, and leaves nothing either.
+static void a_program_that_cannot_run_here_is_refused(void)
+{
+    libbpf_print_fn_t former = libbpf_set_print(keep_log);
+    struct bpf_object *obj = open_rich();
+    REQUIRE(obj != NULL);
+    bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "callback"), true);
+    CHECK_EQ(bpf_object__load(obj), (unsigned long long)-not_supported());
+    CHECK_EQ(count_objects(EBPF_OBJECT_KIND_PROGRAM), 0);
+    bpf_object__close(obj);
+    libbpf_set_print(former);
+    CHECK(nothing_is_left());
+}
+
+// Values of .kconfig come from the options; what is neither there nor weak keeps the object from being
+// loaded.
+static void kconfig_comes_from_the_options(void)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .kconfig = "CONFIG_HZ=250");
+    libbpf_print_fn_t former = libbpf_set_print(keep_log);
+    const char *path = TEST_SOURCE_DIR "/tests/elf/extern.o";
+    struct bpf_object *obj = bpf_object__open(path);
+    REQUIRE(obj != NULL);
+    CHECK(bpf_object__load(obj) < 0);
+    bpf_object__close(obj);
+    obj = bpf_object__open_file(path, &opts);
+    REQUIRE(obj != NULL);
+    CHECK_EQ(bpf_object__load(obj), 0);
+    CHECK_EQ(run(bpf_program__fd(bpf_object__find_program_by_name(obj, "prog"))), 250);
     bpf_object__close(obj);
     libbpf_set_print(former);
     CHECK(nothing_is_left());
@@ -446,6 +483,8 @@ TEST_SUITE(lib_e2e)
     RUN(loads_and_runs);
     RUN(global_data_has_its_initial_value);
     RUN(a_refused_program_leaves_nothing);
+    RUN(a_program_that_cannot_run_here_is_refused);
+    RUN(kconfig_comes_from_the_options);
     RUN(an_unknown_map_type_is_refused);
     RUN(objects_that_are_none);
     RUN(maps_pinned_by_name_are_shared);
