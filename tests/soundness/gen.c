@@ -162,6 +162,9 @@ void gen_join(struct gen_state *a, const struct gen_state *b)
 
 uint32_t gen_branch(struct gen *g)
 {
+    if (gen_chance(g, 24)) {
+        return gen_jump(g, INSN_MAY_GOTO, 0, 0, 0);
+    }
     unsigned a = gen_number(g, 10);
     if (gen_chance(g, 2)) {
         return gen_jump(g, gen_row(g, FORM_JMP_IMM), a, 0, gen_imm(g));
@@ -209,8 +212,13 @@ static void group_loop(struct gen *g)
     gen_emit(g, gen_chance(g, 2) ? INSN_ADD64_IMM : INSN_ADD32_IMM, r, 0, 0, 1 + (int64_t)gen_pick(g, 2));
     gen_emit(g, wide ? INSN_STXDW : INSN_STXW, 10, r, off, 0);
     gen_set(g, r, KIND_NUMBER);
-    gen_emit(g, gen_chance(g, 2) ? INSN_JLT64_IMM : INSN_JSLE32_IMM, r, 0, (int)top - (int)g->count - 1,
-             1 + (int64_t)gen_pick(g, 6));
+    if (gen_chance(g, 8)) { // as often as the platform lets it
+        gen_emit(g, INSN_MAY_GOTO, 0, 0, 1, 0);
+        gen_emit(g, INSN_JA, 0, 0, (int)top - (int)g->count - 1, 0);
+    } else {
+        gen_emit(g, gen_chance(g, 2) ? INSN_JLT64_IMM : INSN_JSLE32_IMM, r, 0, (int)top - (int)g->count - 1,
+                 1 + (int64_t)gen_pick(g, 6));
+    }
     gen_join(&g->now, &entry);
     gen_join(&g->now, &before);
 }
@@ -476,7 +484,7 @@ static void make_function(struct gen *g, uint32_t func)
 static void choose_args(struct gen *g)
 {
     static const uint8_t kinds[] = {KIND_NUMBER, KIND_NUMBER, KIND_STACK, KIND_CTX, KIND_PACKET};
-    for (uint32_t f = 1; f < GEN_MAX_FUNCS; f++) {
+    for (uint32_t f = 1; f < GEN_FUNCS; f++) {
         for (unsigned i = 0; i < 3; i++) {
             uint8_t kind = kinds[gen_pick(g, ARRAY_SIZE(kinds))];
             bool raw = g->program.type == PROG_TYPE_RAW_MEMORY;
@@ -510,8 +518,8 @@ static bool is_called(const struct gen *g, uint32_t func)
 // Functions that nothing calls are left out.
 static void make_functions(struct gen *g)
 {
-    uint32_t start[GEN_MAX_FUNCS] = {0};
-    for (uint32_t f = 0; f < GEN_MAX_FUNCS; f++) {
+    uint32_t start[GEN_FUNCS] = {0};
+    for (uint32_t f = 0; f < GEN_FUNCS; f++) {
         if (is_called(g, f)) {
             start[f] = g->count;
             make_function(g, f);

@@ -8,7 +8,8 @@
 
 enum {
     GEN_MAX_INSNS = 512,
-    GEN_MAX_FUNCS = 3,
+    GEN_MAX_FUNCS = 16, // room; generated programs have GEN_FUNCS
+    GEN_FUNCS = 3,
     GEN_MAPS = 5,
     GEN_SLOTS = 16,
     GEN_SLOT_TOP = 8 * GEN_SLOTS // bytes of the stack that generated code uses
@@ -49,16 +50,18 @@ struct gen {
     struct func funcs[GEN_MAX_FUNCS];
     struct map_def maps[GEN_MAPS];
     struct gen_state now;
-    struct gen_value args[GEN_MAX_FUNCS][3]; // what r1-r3 of a function are
-    uint32_t count;                          // slots emitted
-    uint32_t func;                           // being generated
-    uint32_t depth;                          // of nested blocks
+    struct gen_value args[GEN_FUNCS][3]; // what r1-r3 of a function are
+    uint32_t count;                      // slots emitted
+    uint32_t func;                       // being generated
+    uint32_t depth;                      // of nested blocks
     uint16_t next_id;
     bool failed; // no room left
 };
 
 // Makes the program of `seed` in *g.
 void gen_program(struct gen *g, uint64_t seed);
+// The same over raw memory, in another style (gen_raw.c).
+void gen_raw_program(struct gen *g, uint64_t seed);
 uint64_t gen_random(struct gen *g);
 // A number below `below`, which is at least 1.
 uint32_t gen_pick(struct gen *g, uint32_t below);

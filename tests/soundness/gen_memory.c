@@ -425,8 +425,8 @@ static bool load_argument(struct gen *g, unsigned reg, const struct gen_value *w
 
 static void local_call(struct gen *g)
 {
-    uint32_t callee = g->func + 1 + gen_pick(g, GEN_MAX_FUNCS);
-    if (callee >= GEN_MAX_FUNCS || g->count + 64 > GEN_MAX_INSNS) {
+    uint32_t callee = g->func + 1 + gen_pick(g, GEN_FUNCS);
+    if (callee >= GEN_FUNCS || g->count + 64 > GEN_MAX_INSNS) {
         return;
     }
     struct gen_state before = g->now;

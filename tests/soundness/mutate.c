@@ -4,6 +4,8 @@
 
 #include "tests/soundness/gen_int.h"
 
+enum { MUTATE_TRIES = 1000 };
+
 static uint32_t pick_insn(struct gen *g, const struct gen *in)
 {
     uint32_t pc;
@@ -116,16 +118,18 @@ static bool is_well_formed(const struct program *p)
 
 void mutate(struct gen *from, struct gen *out)
 {
-    for (;;) {
+    for (unsigned tries = 0;; tries++) {
         *out = *from;
         out->program.insns = out->insns;
         out->program.funcs = out->funcs;
-        out->program.maps = out->maps;
+        if (from->program.maps == from->maps) { // else they are another's, and stay
+            out->program.maps = out->maps;
+        }
         for (unsigned i = 1 + gen_pick(from, 3); i > 0; i--) {
             change(from, out);
         }
-        if (is_well_formed(&out->program)) {
-            return;
+        if (tries == MUTATE_TRIES || is_well_formed(&out->program)) {
+            return; // perhaps one that program_check refuses
         }
     }
 }

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "tests/soundness/contain.h"
+
 static bool fail(struct watch *w, uint32_t pc, const char *what, uint64_t number)
 {
     str_format(w->fault, sizeof(w->fault), "at %u: %s (0x%llx)", pc, what, (unsigned long long)number);
@@ -139,7 +141,7 @@ static bool touch(struct watch *w, uint32_t pc, uint64_t at, uint64_t size, unsi
 static bool touch_context(struct watch *w, uint32_t pc, const struct insn *in, uint64_t base, bool store)
 {
     const struct spec_view *spec = spec_builtin();
-    uint32_t layout = spec->prog_types[w->program->type].layout[w->program->dialect];
+    uint32_t layout = program_layout(spec, w->program);
     int64_t off = (int64_t)(base - w->context) + in->off;
     if (off < 0 || off > INT32_MAX ||
         spec_field_find(spec, layout, (int32_t)off, insn_info(in->id)->width / 8u, store) != w->marks[pc]) {
@@ -245,136 +247,61 @@ static void add_value(struct watch *w, uint32_t map, uint64_t address)
 
 // --- containment ---------------------------------------------------------------------------------
 
-// What is known of each identity: N.
-struct classes {
-    uint32_t count;
-    uint32_t id[STATE_LOC_END];
-    uint64_t n[STATE_LOC_END];
-};
-
-static bool agrees(struct classes *c, uint32_t id, uint64_t n)
+// Values of maps, and the maps themselves: whatever else a pointer points into has one known base.
+static bool base_of(void *user, const struct value *v, uint64_t number, uint32_t index, uint64_t *base)
 {
-    if (id == VALUE_ID_NONE) {
-        return true;
+    const struct watch *w = user;
+    UNUSED(number);
+    if (v->kind == VALUE_MAP_PTR) {
+        *base = (uintptr_t)w->maps[v->map];
+        return index == 0;
     }
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->id[i] == id) {
-            return c->n[i] == n;
-        }
-    }
-    c->id[c->count] = id;
-    c->n[c->count++] = n;
-    return true;
-}
-
-static bool moved_contains(const struct value *v, uint64_t number, uint64_t base, struct classes *c)
-{
-    uint64_t x = number - base - (uint64_t)(int64_t)v->off;
-    return scalar_contains(&v->num, x) && agrees(c, v->id, x);
-}
-
-static bool value_of_map_contains(const struct watch *w, const struct value *v, uint64_t number,
-                                  struct classes *c)
-{
-    if (v->maybe_null && !agrees(c, v->id, number != 0)) {
-        return false;
-    }
-    if (v->maybe_null && number == 0) {
-        return true;
-    }
-    for (uint32_t i = 0; i < w->value_count; i++) {
-        struct classes copy = {0};
-        if (w->values[i].map == v->map && moved_contains(v, number, w->values[i].address, &copy)) {
-            return v->maybe_null || moved_contains(v, number, w->values[i].address, c);
+    for (uint32_t i = 0; i < w->value_count && v->kind == VALUE_MAP_VALUE; i++) {
+        if (w->values[i].map == v->map && index-- == 0) {
+            *base = w->values[i].address;
+            return true;
         }
     }
     return false;
 }
 
-static bool contains(const struct watch *w, const struct value *v, uint64_t number, struct classes *c)
+static void look(struct watch *w, const uint64_t *r, struct contain_view *view)
 {
     const struct run_data *p = w->packet;
-    uint64_t data = (uintptr_t)p->data, length = (uintptr_t)p->data_end - data;
-    switch (v->kind) {
-    case VALUE_SCALAR:
-        return scalar_contains(&v->num, number) && agrees(c, v->id, number - (uint64_t)v->delta);
-    case VALUE_CTX: return number == w->context + (uint64_t)(int64_t)v->off;
-    case VALUE_STACK: return moved_contains(v, number, frame_top(w, v->frame), c);
-    case VALUE_PACKET:
-        return moved_contains(v, number, data, c) &&
-               (v->id == VALUE_ID_NONE ||
-                (int64_t)(length - (number - data - (uint64_t)(int64_t)v->off)) >= v->range);
-    case VALUE_PACKET_END: return number == (uintptr_t)p->data_end;
-    case VALUE_PACKET_META: return moved_contains(v, number, (uintptr_t)p->data_meta, c);
-    case VALUE_MAP_VALUE: return value_of_map_contains(w, v, number, c);
-    case VALUE_MAP_PTR: return number == (uintptr_t)w->maps[v->map];
-    default: return true;
+    *view = (struct contain_view){.program = w->program,
+                                  .regs = r,
+                                  .regs_init = w->regs_init,
+                                  .depth = w->depth,
+                                  .context = w->context,
+                                  .data = (uintptr_t)p->data,
+                                  .data_end = (uintptr_t)p->data_end,
+                                  .data_meta = (uintptr_t)p->data_meta,
+                                  .held = UINT32_MAX,
+                                  .base = base_of,
+                                  .user = w};
+    for (uint32_t f = 0; f <= w->depth; f++) {
+        uint64_t top = frame_top(w, f);
+        view->frames[f] = (struct contain_frame){.saved = w->saved[f],
+                                                 .bytes = (const uint8_t *)(uintptr_t)top - INSN_STACK_SIZE,
+                                                 .init = w->init[f],
+                                                 .top = top};
     }
-}
-
-static uint64_t number_at(const struct watch *w, const uint64_t *r, uint32_t loc, const struct value *v)
-{
-    uint64_t number = 0;
-    if (loc < STATE_LOC_SAVED) {
-        return r[loc];
-    }
-    if (loc < STATE_LOC_CELLS) {
-        loc -= STATE_LOC_SAVED;
-        return w->saved[loc / STATE_SAVED][loc % STATE_SAVED];
-    }
-    loc -= STATE_LOC_CELLS;
-    uint64_t at = frame_top(w, loc / STATE_CELL_COUNT) - INSN_STACK_SIZE + loc % STATE_CELL_COUNT * 4;
-    memcpy(&number, (const void *)(uintptr_t)at, v->width);
-    return number;
-}
-
-static bool frames_contain(const struct watch *w, const struct domain_state *s)
-{
-    for (uint32_t f = 0; f < s->frame_count; f++) {
-        for (uint32_t i = 0; i < INSN_STACK_SIZE; i++) {
-            if ((s->frames[f].init[i / 64] >> (i % 64) & 1) != 0 && !w->init[f][i]) {
-                return false;
-            }
-        }
-        if (f + 1 < s->frame_count && s->frames[f].return_pc != w->returns[f]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool state_contains(struct watch *w, const uint64_t *r)
-{
-    const struct run_data *p = w->packet;
-    struct domain_state *s = &w->state;
-    static struct classes classes;
-    classes.count = 0;
-    if (s->frame_count != w->depth + 1 || p->data_end - p->data < s->packet_length ||
-        p->data - p->data_meta < s->meta_length || !frames_contain(w, s)) {
-        return false;
-    }
-    if (!agrees(&classes, VALUE_ID_LENGTH, (uint64_t)(p->data_end - p->data))) {
-        return false;
-    }
-    STATE_FOR_EACH(loc, s)
-    {
-        const struct value *v = state_value(s, loc);
-        if (!contains(w, v, number_at(w, r, loc, v), &classes)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool was_foreseen(struct watch *w, uint32_t pc, const uint64_t *r)
 {
+    struct contain_view view;
+    char why[CONTAIN_WHY] = "the verifier has no state there";
+    look(w, r, &view);
     for (uint32_t i = w->first[pc]; i != 0; i = w->snapshots[i - 1].next) {
         packed_unpack(w->snapshots[i - 1].state, &w->state);
-        if (state_contains(w, r)) {
+        if (contain_state(&view, &w->state, why)) {
             return true;
         }
     }
-    return fail(w, pc, "a machine state that no abstract state contains", 0);
+    str_format(w->fault, sizeof(w->fault), "at %u: no abstract state contains the machine: %s", pc, why);
+    w->give_up(w);
+    return false;
 }
 
 // --- registers that were written -----------------------------------------------------------------
@@ -488,7 +415,6 @@ static void prepare(struct watch *w, uint32_t pc, const uint64_t *r)
     uint32_t map = (uint32_t)in->imm;
     if (in->id == INSN_CALL_LOCAL) {
         memcpy(w->saved[w->depth], &r[6], sizeof(w->saved[0]));
-        w->returns[w->depth] = pc + 1;
     } else if (in->id == INSN_LDDW_MAP_VALUE) {
         add_value(w, map, (uintptr_t)w->maps[map]->ops->value_address(w->maps[map], 0));
     }
@@ -500,7 +426,7 @@ void watch_machine(void *user, uint32_t pc, const uint64_t regs[INSN_REG_COUNT])
     spoil(w, (uint64_t *)regs); // the interpreter's own, which are not constant
     follow(w, pc, regs);
     if (++w->steps > WATCH_STEPS) {
-        fail(w, pc, "the program does not end", w->steps);
+        w->leave(w); // a bounded loop may be long
         return;
     }
     prepare(w, pc, regs);

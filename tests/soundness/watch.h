@@ -40,13 +40,14 @@ struct watch {
     uint16_t saved_init[INSN_MAX_FRAMES];
     int pending; // map that the call before looks up, or -1
     uint64_t saved[INSN_MAX_FRAMES][STATE_SAVED];
-    uint32_t returns[INSN_MAX_FRAMES];
     bool init[INSN_MAX_FRAMES][INSN_STACK_SIZE];
     struct watch_value values[WATCH_VALUES];
     uint32_t value_count;
     char fault[200]; // what was wrong
     // Told of a fault, before the instruction that is wrong; does not return.
     void (*give_up)(struct watch *w);
+    // Enough of this run was seen; does not return.
+    void (*leave)(struct watch *w);
 };
 
 // For verify_options.observe; `user` is a struct watch.
