@@ -162,8 +162,8 @@ static char *read_cases(const char *name)
 
 static void everything_in_tests_verify(void)
 {
-    static const char *const files[] = {"registers", "stack", "packet", "context", "maps",
-                                        "helpers",   "loops", "calls",  "attacks"};
+    static const char *const files[] = {"registers", "stack", "packet",   "context", "maps",
+                                        "helpers",   "loops", "may_goto", "calls",   "attacks"};
     static struct vt_case c;
     struct service_process *s = NULL;
     unsigned count = 0;

@@ -21,8 +21,9 @@
 #include "tests/lib/scm.h"
 #include "tests/test.h"
 
-#define MAPS    3
-#define WAIT_MS 20000
+#define MAPS     3
+#define WAIT_MS  20000
+#define BEGUN_MS 1000 // a process takes some 50 to begin
 
 LONG WINAPI NtSuspendProcess(HANDLE process);
 LONG WINAPI NtResumeProcess(HANDLE process);
@@ -194,12 +195,25 @@ static bool client_start(const char *state, struct client *c)
     return true;
 }
 
+// False: the client has ended, or says nothing for longer than anything takes.
+static bool client_speaks(const struct client *c)
+{
+    DWORD available = 0;
+    for (int i = 0; i < WAIT_MS / 10; i++) {
+        if (!PeekNamedPipe(c->out, NULL, 0, NULL, &available, NULL) || available != 0) {
+            return available != 0;
+        }
+        Sleep(10);
+    }
+    return false;
+}
+
 // Reads the client's line; false when it says something else, or nothing.
 static bool client_wait(struct client *c, const char *state)
 {
     char text[128] = "";
     DWORD used = 0, n = 0;
-    while (used < sizeof(text) - 1 && strchr(text, '\n') == NULL &&
+    while (used < sizeof(text) - 1 && strchr(text, '\n') == NULL && client_speaks(c) &&
            ReadFile(c->out, text + used, sizeof(text) - 1 - used, &n, NULL) && n != 0) {
         used += n;
         text[used] = 0;
@@ -357,19 +371,54 @@ static void clients_die_at_any_moment(void)
     check_next_client();
 }
 
+static DWORD youngest_ms;
+
+static void note_age(HANDLE process)
+{
+    FILETIME created, other[3], now;
+    if (!GetProcessTimes(process, &created, &other[0], &other[1], &other[2])) {
+        return;
+    }
+    GetSystemTimeAsFileTime(&now);
+    uint64_t age = (((uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime) -
+                    ((uint64_t)created.dwHighDateTime << 32 | created.dwLowDateTime)) /
+                   10000;
+    youngest_ms = age < youngest_ms ? (DWORD)age : youngest_ms;
+}
+
+// A process that is suspended while it starts may hold locks of Wine that every new process needs: there is a
+// worker, and each is old enough to have begun long ago.
+static bool workers_have_begun(void)
+{
+    for (int i = 0; i < WAIT_MS / 50; i++) {
+        youngest_ms = MAXDWORD;
+        if (with_workers(PROCESS_QUERY_INFORMATION, note_age) != 0 && youngest_ms >= BEGUN_MS) {
+            return true;
+        }
+        Sleep(50);
+    }
+    printf("the service has no workers, or young ones only\n");
+    return false;
+}
+
 // The workers do not come on: the client waits in its call.
 static bool start_waiting_client(struct client *c)
 {
-    if (with_workers(PROCESS_SUSPEND_RESUME, suspend_process) == 0) {
-        printf("the service has no workers\n");
+    check_next_client(); // a service that was started just now has a worker then that has answered
+    if (!workers_have_begun()) {
         return false;
     }
-    if (!client_start("asking", c)) {
-        return false;
+    with_workers(PROCESS_SUSPEND_RESUME, suspend_process);
+    if (client_start("asking", c)) {
+        bool asks = client_wait(c, "asking");
+        Sleep(300); // so that the request is likely to have arrived; what follows holds in any case
+        if (asks && client_runs(c) && something_is_held()) {
+            return true;
+        }
+        client_kill(c);
     }
-    bool asks = client_wait(c, "asking");
-    Sleep(300); // so that the request is likely to have arrived; what follows holds in any case
-    return asks && client_runs(c) && something_is_held();
+    with_workers(PROCESS_SUSPEND_RESUME, resume_process);
+    return false;
 }
 
 static void client_dies_during_verification(void)
