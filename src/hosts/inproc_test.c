@@ -124,6 +124,51 @@ WITH_TRANSPORT(bad_programs_are_refused)
     CHECK_EQ(count(t, PROTO_KIND_PROGRAM), 0);
 }
 
+// Looks up in what the first look-up in the map found, as if that were a map.
+static struct answer load_nested(struct transport *t, const struct map_def *def, int map)
+{
+    static const struct insn insns[] = {{.id = INSN_STW, .dst = 10, .off = -4},
+                                        {.id = INSN_LDDW_MAP, .dst = 1},
+                                        {0},
+                                        {.id = INSN_MOV64_REG, .dst = 2, .src = 10},
+                                        {.id = INSN_ADD64_IMM, .dst = 2, .imm = -4},
+                                        {.id = INSN_CALL, .imm = HELPER_MAP_LOOKUP_ELEM},
+                                        {.id = INSN_JEQ64_IMM, .off = 4},
+                                        {.id = INSN_MOV64_REG, .dst = 1},
+                                        {.id = INSN_MOV64_REG, .dst = 2, .src = 10},
+                                        {.id = INSN_ADD64_IMM, .dst = 2, .imm = -4},
+                                        {.id = INSN_CALL, .imm = HELPER_MAP_LOOKUP_ELEM},
+                                        {.id = INSN_MOV64_IMM},
+                                        {.id = INSN_EXIT}};
+    static const struct func func = {0, ARRAY_SIZE(insns), 0, "main"};
+    static const struct map_facts facts = {.has_inner = true};
+    struct proto_prog_load_request fixed = {0};
+    struct program p = tiny_program(insns, "nested");
+    uint8_t bytes[1024];
+    p.insn_count = ARRAY_SIZE(insns);
+    p.funcs = &func;
+    p.maps = def;
+    p.map_facts = &facts;
+    p.map_count = 1;
+    return call(t, PROTO_PROG_LOAD, &fixed, bytes, proto_program_encode(&p, bytes, sizeof(bytes)), &map, 1);
+}
+
+// What a client says about a map does not make addresses of what user mode wrote into it.
+WITH_TRANSPORT(values_are_no_maps)
+{
+    static const uint32_t types[] = {MAP_TYPE_ARRAY, MAP_TYPE_HASH, MAP_TYPE_PERCPU_ARRAY};
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        struct proto_map_create_request fixed = {
+            .def = {.type = types[i], .key_size = 4, .value_size = 64, .max_entries = 1, .name = "m"}};
+        struct answer map = call(t, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0);
+        REQUIRE_OK(map.result);
+        struct answer a = load_nested(t, &fixed.def, map.fd);
+        CHECK(a.result != EBPF_SUCCESS && a.fd < 0);
+        CHECK_EQ(count(t, PROTO_KIND_PROGRAM), 0);
+        t->ops->close_fd(t, map.fd);
+    }
+}
+
 WITH_TRANSPORT(descriptors_hold_maps)
 {
     struct answer a = create_map(t);
@@ -212,6 +257,7 @@ TEST_SUITE(inproc)
 {
     RUN(programs_run);
     RUN(bad_programs_are_refused);
+    RUN(values_are_no_maps);
     RUN(descriptors_hold_maps);
     RUN(pins_outlive_descriptors);
     RUN(malformed_requests_get_replies);

@@ -22,6 +22,9 @@ if(WIN32)
         COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:ebpfnetsh> $<TARGET_FILE:ebpfapi>
             ${CMAKE_BINARY_DIR}/netsh)
     add_dependencies(netsh_double ebpfnetsh ebpfapi)
+    # A new library has to be copied too.
+    set_property(TARGET netsh_double APPEND PROPERTY
+        LINK_DEPENDS $<TARGET_FILE:ebpfnetsh> $<TARGET_FILE:ebpfapi>)
     set(netsh_tool netsh_double)
 else()
     add_executable(netsh_tool ${netsh_tests}/netsh_tool.c ${netsh_tests}/netsh_shell.c ${netsh_sources})
