@@ -67,13 +67,13 @@ bool value_is_bounded(const struct scalar *num)
     return num->smin >= -VALUE_MAX_OFFSET && num->smax <= VALUE_MAX_OFFSET;
 }
 
-static bool may_be_null(uint8_t kind)
+bool value_may_be_null(uint8_t kind)
 {
     return kind == VALUE_MAP_VALUE || kind == VALUE_MAP_PTR || kind == VALUE_MEM || kind == VALUE_OBJECT ||
            kind == VALUE_KERNEL;
 }
 
-static bool may_vary(uint8_t kind)
+bool value_may_vary(uint8_t kind)
 {
     return kind == VALUE_STACK || kind == VALUE_CTX || kind == VALUE_PACKET || kind == VALUE_PACKET_META ||
            kind == VALUE_MAP_VALUE || kind == VALUE_MEM || kind == VALUE_KERNEL;
@@ -85,14 +85,14 @@ static bool pointer_is_valid(const struct value *v)
         return false;
     }
     if (v->maybe_null) {
-        return may_be_null(v->kind) && v->id >= VALUE_ID_FIRST && v->cf == 1 && v->delta == 0 &&
+        return value_may_be_null(v->kind) && v->id >= VALUE_ID_FIRST && v->cf == 1 && v->delta == 0 &&
                v->off == 0 && value_is_fixed(v);
     }
     if ((v->kind == VALUE_PACKET || v->kind == VALUE_PACKET_META) && v->id != VALUE_ID_NONE &&
         (v->cf != 1 || v->delta != 0)) {
         return false;
     }
-    return (may_vary(v->kind) || value_is_fixed(v)) && v->id != VALUE_ID_LENGTH;
+    return (value_may_vary(v->kind) || value_is_fixed(v)) && v->id != VALUE_ID_LENGTH;
 }
 
 bool value_is_valid(const struct value *v)

@@ -112,6 +112,10 @@ static inline int32_t value_clamp_range(int64_t range)
 void value_add_const(struct value *v, int64_t number);
 // Moves the constant part of `num` of a pointer into `off`, and drops what a fixed pointer does not need.
 void value_normalize(struct value *v);
+// Pointers of this kind may be NULL as long as nobody has compared them.
+bool value_may_be_null(uint8_t kind);
+// Pointers of this kind may have an offset that is not constant.
+bool value_may_vary(uint8_t kind);
 // True when num lies in [-VALUE_MAX_OFFSET, VALUE_MAX_OFFSET].
 bool value_is_bounded(const struct scalar *num);
 // Invariants of the record, for asserts and tests.

@@ -6,7 +6,7 @@
 
 enum {
     CASE_MAX_INSNS = 512,
-    CASE_MAX_MAPS = 4,
+    CASE_MAX_MAPS = 8,
     CASE_MAX_FUNCS = 16,
     CASE_MAX_CONTENTS = 64,
     CASE_TEXT_SIZE = 8192

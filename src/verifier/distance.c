@@ -56,10 +56,10 @@ static bool is_tested(const struct join_hints *hints, uint32_t loc)
     return (hints->tested.cells[loc / STATE_CELL_COUNT][c / 64] >> (c % 64) & 1) != 0;
 }
 
+// Pointers whose offsets may differ. Those of the context tell which field is meant.
 static bool may_vary(const struct packed_entry *e)
 {
-    return e->kind == VALUE_STACK || e->kind == VALUE_PACKET || e->kind == VALUE_PACKET_META ||
-           e->kind == VALUE_MAP_VALUE || e->kind == VALUE_MEM || e->kind == VALUE_KERNEL;
+    return value_may_vary(e->kind) && e->kind != VALUE_CTX;
 }
 
 // A fixed pointer to one of several things in the same memory: its offset tells which.
@@ -159,12 +159,6 @@ static bool is_null(const struct packed_entry *e)
     return e->kind == VALUE_SCALAR && packed_is_const(e, &number) && number == 0;
 }
 
-static bool may_be_null(const struct packed_entry *e)
-{
-    return e->kind == VALUE_MAP_VALUE || e->kind == VALUE_MAP_PTR || e->kind == VALUE_MEM ||
-           e->kind == VALUE_OBJECT || e->kind == VALUE_KERNEL;
-}
-
 // The number in a stack cell is forgotten; its bytes stay initialised, which is compared as a whole.
 static void lose_cell(struct measure *m, const struct packed_entry *e)
 {
@@ -184,7 +178,7 @@ static void measure_entry(struct measure *m, const struct packed_entry *x, const
         lose_cell(m, x);
         lose_cell(m, y);
     } else if (x->kind != y->kind || x->width != y->width) {
-        bool null = (is_null(x) && may_be_null(y)) || (is_null(y) && may_be_null(x));
+        bool null = (is_null(x) && value_may_be_null(y->kind)) || (is_null(y) && value_may_be_null(x->kind));
         lose(m, null ? LOST_NULL : LOST_KIND, null ? IMPORTANT_FACT : IMPORTANT_SHAPE);
     } else if (x->maybe_null != y->maybe_null) {
         lose(m, LOST_NULL, IMPORTANT_FACT);

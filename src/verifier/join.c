@@ -223,18 +223,6 @@ static bool join_scalars(struct joining *j, uint32_t loc, const struct packed_en
 
 // --- pointers ------------------------------------------------------------------------------------
 
-static bool may_be_null(uint8_t kind)
-{
-    return kind == VALUE_MAP_VALUE || kind == VALUE_MAP_PTR || kind == VALUE_MEM || kind == VALUE_OBJECT ||
-           kind == VALUE_KERNEL;
-}
-
-static bool may_vary(uint8_t kind)
-{
-    return kind == VALUE_STACK || kind == VALUE_PACKET || kind == VALUE_PACKET_META ||
-           kind == VALUE_MAP_VALUE || kind == VALUE_MEM || kind == VALUE_KERNEL;
-}
-
 static struct end null_end(const struct value *v)
 {
     if (v->kind == VALUE_SCALAR) {
@@ -246,7 +234,7 @@ static struct end null_end(const struct value *v)
 // A pointer that is null in the other state.
 static bool join_with_null(struct joining *j, const struct value *ptr, bool in_a, struct value *r)
 {
-    if (!may_be_null(ptr->kind) || ptr->off != 0 || !value_is_fixed(ptr) ||
+    if (!value_may_be_null(ptr->kind) || ptr->off != 0 || !value_is_fixed(ptr) ||
         (ptr->flags & VALUE_ACQUIRED) != 0) {
         return false;
     }
@@ -390,9 +378,13 @@ static bool join_pointers(struct joining *j, uint32_t loc, const struct packed_e
     if (!targets_fit(j, &x, &y, &target)) {
         return false;
     }
-    if (!may_vary(x.kind)) {
+    // Different constant offsets tell fields of the context apart, which no instruction may confuse.
+    if (x.off != y.off && !(value_may_vary(x.kind) && x.kind != VALUE_CTX)) {
+        return false;
+    }
+    if (!value_may_vary(x.kind)) {
         *r = target;
-        return x.off == y.off;
+        return true;
     }
     if (is_in_packet(x.kind)) {
         if (!join_packet(j, &x, &y, ex, ey, r)) {
