@@ -31,80 +31,6 @@ const struct keywords cmd_prog_verify_keywords = KEYWORDS(rows);
 
 // --- JSON ----------------------------------------------------------------------------------------
 
-// The caller ends the object.
-static void begin_place(struct json *j, const char *name, const struct ebpf_verify_place *place)
-{
-    json_name(j, name);
-    json_start_object(j);
-    json_name(j, "pc");
-    json_int(j, place->pc);
-    json_string_member(j, "file", place->file);
-    json_uint_member(j, "line", place->line);
-    json_string_member(j, "source", place->source);
-}
-
-static void path_json(struct json *j, const struct ebpf_verify_finding *f)
-{
-    json_name(j, "path");
-    json_start_array(j);
-    for (uint32_t i = 0; i < f->path_count; i++) {
-        json_start_object(j);
-        json_uint_member(j, "pc", (uint64_t)f->path[i].pc);
-        json_uint_member(j, "line", f->path[i].line);
-        json_bool_member(j, "taken", f->path[i].taken);
-        json_end_object(j);
-    }
-    json_end_array(j);
-}
-
-static void edits_json(struct json *j, const struct ebpf_verify_finding *f)
-{
-    static const char *const actions[] = {
-        [EBPF_VERIFY_INSERT_BEFORE] = "insert-before",
-        [EBPF_VERIFY_INSERT_AFTER] = "insert-after",
-        [EBPF_VERIFY_REPLACE] = "replace",
-        [EBPF_VERIFY_DELETE] = "delete",
-    };
-    json_name(j, "edits");
-    json_start_array(j);
-    for (uint32_t i = 0; i < f->edit_count; i++) {
-        json_start_object(j);
-        json_string_member(j, "action", actions[f->edits[i].action]);
-        json_string_member(j, "file", f->edits[i].file);
-        json_uint_member(j, "line", f->edits[i].line);
-        json_string_member(j, "text", f->edits[i].text);
-        json_end_object(j);
-    }
-    json_end_array(j);
-}
-
-static void finding_json(struct json *j, const struct ebpf_verify_finding *f)
-{
-    json_start_object(j);
-    json_string_member(j, "rule", f->rule);
-    json_name(j, "pc");
-    json_int(j, f->pc);
-    json_string_member(j, "file", f->file);
-    json_uint_member(j, "line", f->line);
-    json_string_member(j, "source", f->source);
-    json_string_member(j, "message", f->message);
-    json_string_member(j, "needed", f->needed);
-    json_string_member(j, "known", f->known);
-    json_string_member(j, "hint", f->hint);
-    if (f->related.pc >= 0) {
-        begin_place(j, "related", &f->related);
-        json_end_object(j);
-    }
-    if (f->lost.pc >= 0) {
-        begin_place(j, "lost", &f->lost);
-        json_string_member(j, "text", f->lost_text);
-        json_end_object(j);
-    }
-    path_json(j, f);
-    edits_json(j, f);
-    json_end_object(j);
-}
-
 static void program_json(struct json *j, const struct ebpf_verify_program *p)
 {
     json_start_object(j);
@@ -119,7 +45,7 @@ static void program_json(struct json *j, const struct ebpf_verify_program *p)
     json_name(j, "findings");
     json_start_array(j);
     for (uint32_t i = 0; i < p->finding_count; i++) {
-        finding_json(j, &p->findings[i]);
+        json_value(j, p->findings[i].json);
     }
     json_end_array(j);
     json_end_object(j);
@@ -148,15 +74,12 @@ static void report_json(struct json *j, const struct ebpf_verify_report *r)
 
 // --- text ----------------------------------------------------------------------------------------
 
-// The library's text, indented. What a terminal would obey is replaced.
+// The library's text, indented.
 static void finding_plain(const struct ebpf_verify_finding *f)
 {
-    char line[1024];
     for (const char *text = f->text; *text != 0;) {
-        size_t size = strcspn(text, "\n"), kept = size < sizeof(line) ? size : sizeof(line) - 1;
-        memcpy(line, text, kept);
-        line[kept] = 0;
-        cli_put("  ", line, "\n");
+        size_t size = strcspn(text, "\n");
+        cli_put_part("  ", text, size, "\n");
         text += size + (text[size] != 0);
     }
 }
@@ -266,7 +189,7 @@ static const char *close_outputs(const struct verify *v, struct outputs *o)
     return !sarif ? v->sarif : !html ? v->html : NULL;
 }
 
-static int show_report(struct cli *c, const struct ebpf_verify_report *report)
+int verify_show_report(struct cli *c, const struct ebpf_verify_report *report)
 {
     if (c->json_output) {
         report_json(&c->json, report);
@@ -313,7 +236,7 @@ static int verify_with_outputs(struct cli *c, const char *file, const struct ver
     const char *failed = close_outputs(v, &o);
     // JSON is one value: the report, or why it is not all that was asked for.
     if (report != NULL && (failed == NULL || !c->json_output)) {
-        status = show_report(c, report);
+        status = verify_show_report(c, report);
     }
     if (report != NULL && failed != NULL) {
         status = cli_error(c, STATUS_UNREADABLE, "cannot write all of %s", failed);
@@ -332,6 +255,7 @@ int cmd_prog_verify(struct cli *c, struct args *a)
         return status;
     }
     file = args_take(a);
+    c->status_unwritten = c->batch ? 0 : STATUS_UNREADABLE; // a report in part is none
     status = keywords_parse(c, a, &cmd_prog_verify_keywords, &v);
     if (status == 0) {
         status = choose_dialect(c, v.dialect, &dialect);

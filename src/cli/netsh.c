@@ -81,48 +81,56 @@ static void clean(char *text)
     }
 }
 
-void netsh_put(struct netsh *n, const char *text)
+// Of any length: names come from objects and from users.
+static void print_args(struct netsh *n, const char *format, va_list args)
 {
-    char *copy = malloc(strlen(text) + 1);
-    if (copy == NULL) {
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length >= 0 ? malloc((size_t)length + 1) : NULL;
+    if (text == NULL) {
         n->host.print(n->host.user, "out of memory\n");
-        return;
+    } else {
+        vsnprintf(text, (size_t)length + 1, format, again);
+        clean(text);
+        n->host.print(n->host.user, text);
     }
-    strcpy(copy, text);
-    clean(copy);
-    n->host.print(n->host.user, copy);
-    free(copy);
+    free(text);
+    va_end(again);
 }
 
 void netsh_print(struct netsh *n, const char *format, ...)
 {
-    char text[2048];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    print_args(n, format, args);
     va_end(args);
-    netsh_put(n, text);
+}
+
+void netsh_put(struct netsh *n, const char *text)
+{
+    netsh_print(n, "%s", text);
 }
 
 enum netsh_status netsh_refuse(struct netsh *n, const char *format, ...)
 {
-    char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    print_args(n, format, args);
     va_end(args);
-    netsh_print(n, "%s\n", text);
+    netsh_put(n, "\n");
     return NETSH_SUPPRESS_OUTPUT;
 }
 
 enum netsh_status netsh_fail(struct netsh *n, int number, const char *format, ...)
 {
-    char text[1024];
     va_list args;
+    netsh_print(n, "error %d: ", number);
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    print_args(n, format, args);
     va_end(args);
-    return netsh_refuse(n, "error %d: %s", number, text);
+    netsh_put(n, "\n");
+    return NETSH_SUPPRESS_OUTPUT;
 }
 
 // --- one run -------------------------------------------------------------------------------------

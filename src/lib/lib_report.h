@@ -34,3 +34,18 @@ ebpf_result_t lib_report_copy(struct arena *arena, const struct program *p,
 // One finding that is a sentence.
 ebpf_result_t lib_report_copy_sentence(struct arena *arena, const char *rule, const char *message,
                                        const char *hint, struct ebpf_verify_program *out) MUST_CHECK;
+
+// --- lib_verify.c --------------------------------------------------------------------------------
+
+// Told of each program that is accepted. The program and what *elf points to live as long as the report, and
+// so does what is taken from `arena`; *elf itself, `map_of` and the evidence only during the call.
+struct lib_verify_watch {
+    ebpf_result_t (*accepted)(void *user, struct arena *arena, const struct elf_object *elf,
+                              const struct program *p, const uint32_t *map_of,
+                              const struct evidence *evidence);
+    void *user;
+};
+// ebpf_verify_memory, watched.
+ebpf_result_t lib_verify_watched(const void *bytes, size_t size, const struct ebpf_verify_opts *opts,
+                                 const struct lib_verify_watch *watch,
+                                 struct ebpf_verify_report **report) MUST_CHECK;

@@ -10,6 +10,7 @@
 struct holder {
     struct ebpf_verify_report report; // first: what the caller sees
     struct arena arena;
+    const struct lib_verify_watch *watch; // or NULL
 };
 
 // What one verification works with.
@@ -37,9 +38,10 @@ static ebpf_result_t refuse(struct job *job, struct ebpf_verify_program *out, co
     return lib_report_copy_sentence(&job->holder->arena, rule, message, hint, out);
 }
 
-static ebpf_result_t run_verifier(struct job *job, const struct program *p, struct arena *arena,
-                                  struct ebpf_verify_program *out)
+static ebpf_result_t run_verifier(struct job *job, const struct program *p, const uint32_t *map_of,
+                                  struct arena *arena, struct ebpf_verify_program *out)
 {
+    const struct lib_verify_watch *watch = job->holder->watch;
     struct verify_options options = {
         .spec = spec_builtin(), .replay = true, .unprivileged = LIB_OPTS_GET(job->opts, unprivileged, false)};
     struct verify_report report = {0};
@@ -57,24 +59,29 @@ static ebpf_result_t run_verifier(struct job *job, const struct program *p, stru
                       "");
     }
     lib_report_program(&job->outputs, p, &report);
+    if (out->accepted && watch != NULL) {
+        const struct evidence evidence = {report.evidence, report.evidence_size};
+        TRY(watch->accepted(watch->user, &job->holder->arena, &job->elf, p, map_of, &evidence));
+    }
     return lib_report_copy(&job->holder->arena, p, &report, out);
 }
 
+// Canonical programs live as long as the report where somebody watches.
 static ebpf_result_t judge(struct job *job, uint32_t index, uint32_t type, uint32_t attach_type,
                            struct ebpf_verify_program *out)
 {
     uint32_t map_of[SPEC_MAX_MAPS];
     struct elf_error error = {0};
     struct program program;
-    struct arena arena;
+    struct arena arena, *keep = job->holder->watch != NULL ? &job->holder->arena : &arena;
     arena_init(&arena, lib_mem_source(), VERIFY_MEMORY_LIMIT);
-    ebpf_result_t result = elf_program_canonical(&job->elf, index, spec_builtin(), type, attach_type, &arena,
+    ebpf_result_t result = elf_program_canonical(&job->elf, index, spec_builtin(), type, attach_type, keep,
                                                  &program, map_of, &error);
     if (!job->elf.has_license) { // whoever loads such an object says it
         str_copy(program.license, sizeof(program.license), "GPL");
     }
     if (result == EBPF_SUCCESS) {
-        result = run_verifier(job, &program, &arena, out);
+        result = run_verifier(job, &program, map_of, &arena, out);
     } else if (result != EBPF_NO_MEMORY) {
         result = refuse(job, out, "malformed-program",
                         error.message[0] != '\0' ? error.message : ebpf_result_text(result), "");
@@ -131,6 +138,41 @@ static void tell_progress(const struct job *job, uint32_t index)
     }
 }
 
+PRINTF_LIKE(3, 4)
+static void append(char *text, size_t size, const char *fmt, ...)
+{
+    size_t length = str_len(text);
+    va_list args;
+    va_start(args, fmt);
+    str_vformat(text + length, size - length, fmt, args);
+    va_end(args);
+}
+
+// Who asks for what is not there wants to know what is.
+static void say_nothing_selected(struct job *job)
+{
+    enum { SHOWN = 8 };
+    const char *section = LIB_OPTS_GET(job->opts, section, NULL),
+               *name = LIB_OPTS_GET(job->opts, program, NULL);
+    uint32_t count = job->elf.program_count;
+    char text[1024] = "the object has ";
+    for (uint32_t i = 0; i < count && i < SHOWN; i++) {
+        append(text, sizeof(text), "%s%s/%s", i == 0 ? "" : ", ", job->elf.programs[i].section,
+               job->elf.programs[i].name);
+    }
+    if (count > SHOWN) {
+        append(text, sizeof(text), " and %u more", count - SHOWN);
+    }
+    append(text, sizeof(text), "%sno program", count == 0 ? "" : ", but ");
+    if (name != NULL && count != 0) {
+        append(text, sizeof(text), " '%s'", name);
+    }
+    if (section != NULL && count != 0) {
+        append(text, sizeof(text), " of section '%s'", section);
+    }
+    say_unreadable(job->holder, "", text);
+}
+
 static ebpf_result_t verify_all(struct job *job)
 {
     struct ebpf_verify_report *report = &job->holder->report;
@@ -151,8 +193,7 @@ static ebpf_result_t verify_all(struct job *job)
     }
     if (report->program_count == 0) {
         report->accepted = false;
-        say_unreadable(job->holder, "",
-                       job->elf.program_count == 0 ? "the object has no program" : "no program is selected");
+        say_nothing_selected(job);
     }
     return EBPF_SUCCESS;
 }
@@ -195,6 +236,20 @@ static ebpf_result_t verify_object(struct holder *holder, const void *bytes, siz
     return result;
 }
 
+static ebpf_result_t say_no_btf(struct holder *holder, const char *path, const char *reason)
+{
+    static const char format[] = "cannot read the BTF file '%s': %s";
+    size_t size = sizeof(format) + str_len(path) + str_len(reason);
+    char *message = arena_alloc(&holder->arena, size);
+    if (message == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    str_format(message, size, format, path, reason);
+    holder->report.readable = false;
+    holder->report.error_message = message;
+    return EBPF_SUCCESS;
+}
+
 // The same, with the types that CO-RE relocations are resolved against.
 static ebpf_result_t verify_against(struct holder *holder, const void *bytes, size_t size,
                                     const struct ebpf_verify_opts *opts)
@@ -202,16 +257,13 @@ static ebpf_result_t verify_against(struct holder *holder, const void *bytes, si
     const char *path = LIB_OPTS_GET(opts, btf, NULL);
     uint8_t *target = NULL;
     size_t target_size = 0;
-    char message[256];
     if (path != NULL) {
         ebpf_result_t result = lib_read_file(path, &target, &target_size);
         if (result == EBPF_NO_MEMORY) {
             return result;
         }
         if (result != EBPF_SUCCESS) {
-            str_format(message, sizeof(message), "cannot read the BTF file '%s': %s", path, strerror(errno));
-            say_unreadable(holder, "", message);
-            return EBPF_SUCCESS;
+            return say_no_btf(holder, path, strerror(errno));
         }
     }
     ebpf_result_t result = verify_object(holder, bytes, size, opts, target, target_size);
@@ -247,8 +299,8 @@ static ebpf_result_t create_holder(const char *name, struct holder **out)
     return EBPF_SUCCESS;
 }
 
-ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct ebpf_verify_opts *opts,
-                                 struct ebpf_verify_report **report)
+ebpf_result_t lib_verify_watched(const void *bytes, size_t size, const struct ebpf_verify_opts *opts,
+                                 const struct lib_verify_watch *watch, struct ebpf_verify_report **report)
 {
     struct holder *holder = NULL;
     if (!opts_ok(opts)) {
@@ -256,6 +308,7 @@ ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct eb
     }
     const char *name = LIB_OPTS_GET(opts, object_name, NULL);
     TRY(create_holder(name != NULL ? name : "object", &holder));
+    holder->watch = watch;
     ebpf_result_t result = plat_init(); // clocks need it on Windows
     if (result == EBPF_SUCCESS) {
         result = verify_against(holder, bytes, size, opts);
@@ -267,6 +320,12 @@ ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct eb
     }
     *report = &holder->report;
     return EBPF_SUCCESS;
+}
+
+ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size, const struct ebpf_verify_opts *opts,
+                                 struct ebpf_verify_report **report)
+{
+    return lib_verify_watched(bytes, size, opts, NULL, report);
 }
 
 static ebpf_result_t report_no_file(const struct ebpf_verify_opts *opts, struct ebpf_verify_report **report)

@@ -232,6 +232,39 @@ static void null_joins_a_pointer(void)
     CHECK(one->regs[2].kind == VALUE_MAP_VALUE && !one->regs[2].maybe_null);
 }
 
+// The smaller of two buffers, and no pointer beside its start.
+static void null_joins_no_more_than_both_have(void)
+{
+    REQUIRE(have_memory());
+    start_both();
+    for (unsigned r = 1; r <= 2; r++) {
+        value_set_pointer(&one->regs[r], VALUE_MEM, 0);
+        one->regs[r].size = r == 1 ? 16 : 8;
+        one->regs[r].maybe_null = 1;
+        value_set_id(&one->regs[r], state_make_id(one));
+        two->regs[r] = one->regs[r];
+        two->regs[r].size = 24 - one->regs[r].size;
+    }
+    two->next_id = one->next_id;
+    value_set_const(&one->regs[3], 0);
+    value_set_pointer(&two->regs[3], VALUE_MAP_VALUE, 4);
+    REQUIRE(join_both(false, false));
+    CHECK(one->regs[1].maybe_null && one->regs[1].size == 8);
+    CHECK(one->regs[2].maybe_null && one->regs[2].size == 8);
+    CHECK_EQ(one->regs[3].kind, VALUE_NOT_INIT);
+}
+
+static void packet_that_moved_on_one_way_has_moved(void)
+{
+    REQUIRE(have_memory());
+    for (unsigned first = 0; first < 2; first++) {
+        start_both();
+        (first != 0 ? one : two)->packet_changed = true;
+        REQUIRE(join_both(false, false));
+        CHECK(one->packet_changed);
+    }
+}
+
 static void conflicts_become_unusable(void)
 {
     REQUIRE(have_memory());
@@ -278,6 +311,27 @@ static void loops_initialise_arrays(void)
     REQUIRE(learn(1, 32));
     int32_t missing;
     CHECK(stack_is_init(&one->frames[0], 480, 32, &missing));
+}
+
+// One state has written as far as a number says, 16 bytes at least, the other one 8 bytes.
+static void spans_reach_as_far_as_both(void)
+{
+    REQUIRE(have_memory());
+    start_both();
+    struct value zero;
+    struct scalar n;
+    int32_t missing;
+    value_set_const(&zero, 0);
+    scalar_set_srange(&n, 16, 32);
+    value_set_scalar(&one->regs[1], &n);
+    value_set_id(&one->regs[1], state_make_id(one));
+    one->regs[1].delta = 16;
+    one->frames[0].span.from = 448;
+    one->frames[0].span.end = one->regs[1];
+    value_set_const(&two->regs[1], 8);
+    stack_write(&two->frames[0], 448, 8, &zero);
+    REQUIRE(join_both(true, false));
+    CHECK(!stack_is_init(&one->frames[0], 448, 16, &missing));
 }
 
 static void references_join_or_stay_apart(void)
@@ -347,8 +401,11 @@ TEST_SUITE(join)
     RUN(counters_become_lines);
     RUN(unknown_steps_bound_the_turns);
     RUN(null_joins_a_pointer);
+    RUN(null_joins_no_more_than_both_have);
+    RUN(packet_that_moved_on_one_way_has_moved);
     RUN(conflicts_become_unusable);
     RUN(loops_initialise_arrays);
+    RUN(spans_reach_as_far_as_both);
     RUN(references_join_or_stay_apart);
     RUN(distances_count_what_matters);
 }

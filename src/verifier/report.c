@@ -4,8 +4,10 @@
 
 // --- text ----------------------------------------------------------------------------------------
 
-#define SHOWN_INSNS 4u // of the source line, the one at fault among them
-#define SHOWN_STEPS 9u // the newest; what was before them is counted
+#define SHOWN_INSNS 4u   // of the source line, the one at fault among them
+#define SHOWN_STEPS 9u   // the newest; what was before them is counted
+#define SHOWN_NAME  100u // bytes of a file's name: its end
+#define SHOWN_LINE  300u // bytes of a line of the source: its beginning
 
 static void put_field(struct output *o, const char *name, const char *text)
 {
@@ -16,11 +18,45 @@ static void put_field(struct output *o, const char *name, const char *text)
     }
 }
 
+// No name or line of an object hides what the finding says: the end of a long name, the beginning of a long
+// line. Cuts are between characters.
+static void put_name(struct output *o, const char *name)
+{
+    size_t length = str_len(name), from = length > SHOWN_NAME ? length - SHOWN_NAME : 0;
+    put(o, from != 0 ? "..." : "");
+    while ((name[from] & 0xc0) == 0x80) {
+        from++;
+    }
+    put_clean(o, name + from);
+}
+
+static void put_line(struct output *o, const char *line)
+{
+    char shown[SHOWN_LINE + 1];
+    str_copy(shown, sizeof(shown), line);
+    size_t length = str_len(shown);
+    bool is_cut = line[length] != '\0';
+    while (is_cut && length > 0 && (line[length] & 0xc0) == 0x80) {
+        shown[--length] = '\0';
+    }
+    put_clean(o, shown);
+    put(o, is_cut ? "..." : "");
+}
+
+static void put_source(struct output *o, const char *source)
+{
+    if (*source != '\0') {
+        put(o, "  source: ");
+        put_line(o, source);
+        put(o, "\n");
+    }
+}
+
 static void put_heading(struct output *o, const struct program *p, const struct finding *f,
                         const struct source_place *place)
 {
     const char *name = f->rule == RULE_MALFORMED_PROGRAM ? "program" : p->name;
-    put_clean(o, *place->file != '\0' ? report_short_name(place->file) : name);
+    put_name(o, *place->file != '\0' ? report_short_name(place->file) : name);
     if (place->line != 0) {
         put(o, ":%u", place->line);
     }
@@ -94,7 +130,7 @@ static void put_stretch(struct output *o, const struct stretch *s)
         put(o, "instruction %u: jump %s", s->pc, s->taken ? "taken" : "not taken");
     } else {
         put(o, *s->at.source != '\0' ? "line %u: " : "line %u", s->at.line);
-        put_clean(o, s->at.source);
+        put_line(o, s->at.source);
         put(o, " (jump %s", s->taken ? "taken" : "not taken");
         if (s->to.line != 0 && s->to.line != s->at.line) {
             put(o, ", to line %u", s->to.line);
@@ -141,7 +177,7 @@ static void put_related(struct output *o, const struct program *p, const struct 
         return;
     }
     put(o, "  see:    line %u: ", place.line);
-    put_clean(o, place.source);
+    put_line(o, place.source);
     put(o, "\n");
 }
 
@@ -183,7 +219,7 @@ static void put_finding(struct output *o, const struct program *p, const struct 
     bool has_insn = report_has_insn(p, f);
     report_place(p, has_insn ? f->pc : UINT32_MAX, &place);
     put_heading(o, p, f, &place);
-    put_field(o, "source:", place.source);
+    put_source(o, place.source);
     if (has_insn) {
         put_insns(o, p, f, &place);
     }
@@ -292,23 +328,59 @@ static void put_json_edits(struct output *o, const struct program *p, const stru
     put(o, "]");
 }
 
+// Without the closing brace.
+static void put_json_head(struct output *o, const char *rule, uint32_t pc, const struct source_place *place)
+{
+    put(o, "{\"rule\":");
+    put_json_string(o, rule);
+    put(o, ",");
+    put_pc(o, "pc", pc);
+    put_place(o, place);
+}
+
+static void put_json_sentences(struct output *o, const char *message, const char *needed, const char *known,
+                               const char *hint)
+{
+    put_member(o, "message", message);
+    put_member(o, "needed", needed);
+    put_member(o, "known", known);
+    put_member(o, "hint", hint);
+}
+
 static void put_json_finding(struct output *o, const struct program *p, const struct finding *f)
 {
     struct source_place place;
     report_place(p, report_has_insn(p, f) ? f->pc : UINT32_MAX, &place);
-    put(o, "{\"rule\":\"%s\",", rule_row(f->rule)->name);
-    put_pc(o, "pc", f->pc);
-    put_place(o, &place);
-    put_member(o, "message", f->message);
-    put_member(o, "needed", f->needed);
-    put_member(o, "known", f->known);
-    put_member(o, "hint", f->hint);
+    put_json_head(o, rule_row(f->rule)->name, f->pc, &place);
+    put_json_sentences(o, f->message, f->needed, f->known, f->hint);
     if (f->rule != RULE_MALFORMED_PROGRAM) {
         put_json_extra(o, p, f);
         put_json_path(o, p, f);
         put_json_edits(o, p, f);
+    } else {
+        put(o, ",\"path\":[],\"edits\":[]");
     }
     put(o, "}");
+}
+
+size_t report_print_finding_json(const struct program *p, const struct finding *f, char *text, size_t size)
+{
+    struct output o;
+    output_start(&o, text, size);
+    put_json_finding(&o, p, f);
+    return o.length;
+}
+
+size_t report_print_sentence_json(const char *rule, const char *message, const char *hint, char *text,
+                                  size_t size)
+{
+    static const struct source_place nowhere = {"", "", 0, 0};
+    struct output o;
+    output_start(&o, text, size);
+    put_json_head(&o, rule, UINT32_MAX, &nowhere);
+    put_json_sentences(&o, message, "", "", hint);
+    put(&o, ",\"path\":[],\"edits\":[]}");
+    return o.length;
 }
 
 size_t report_print_json(const struct program *p, const struct verify_report *r, char *text, size_t size)

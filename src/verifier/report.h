@@ -14,8 +14,12 @@ struct verify_report;
 // One finding as text: "droppacket.c:42: reads past the packet ...", the source line with its instructions,
 // what was needed and known, the path, what was lost, a hint. Returns the whole length, as str_format does.
 size_t report_print_finding(const struct program *p, const struct finding *f, char *text, size_t size);
-// All findings: text, one after another, or a JSON array of the objects that `bpftool -j prog verify`
-// documents. Return the whole length.
+// The same as a JSON object, which `bpftool -j prog verify` documents.
+size_t report_print_finding_json(const struct program *p, const struct finding *f, char *text, size_t size);
+// One that is a sentence, of a program that the verifier did not see.
+size_t report_print_sentence_json(const char *rule, const char *message, const char *hint, char *text,
+                                  size_t size);
+// All findings: text, one after another, or a JSON array. Return the whole length.
 size_t report_print_text(const struct program *p, const struct verify_report *r, char *text, size_t size);
 size_t report_print_json(const struct program *p, const struct verify_report *r, char *text, size_t size);
 

@@ -149,6 +149,44 @@ static void text_without_lines_names_the_program(void)
     CHECK_STR(text, "");
 }
 
+// Cut between characters, and the finding is all there.
+static void long_names_leave_room_for_the_finding(void)
+{
+    enum { NAME = 10000 };
+    static char names[2 * NAME + 3];
+    static const struct line line = {.pc = 0, .file_off = 1, .text_off = NAME + 2, .line = 42, .column = 3};
+    struct program p;
+    struct finding f;
+    struct verify_report r;
+    char text[2000];
+    for (unsigned i = 0; i < NAME; i += 2) {
+        memcpy(&names[1 + i], "\xc3\xa9", 2);
+    }
+    memcpy(&names[NAME + 2], &names[1], NAME);
+    for (unsigned shift = 0; shift < 2; shift++) {
+        make(&p, &f, &r);
+        p.strings = names;
+        p.strings_size = sizeof(names);
+        p.lines = &line;
+        names[NAME] = names[NAME + 2] = shift != 0 ? 'x' : names[NAME];
+        report_print_text(&p, &r, text, sizeof(text));
+        CHECK(str_starts_with(text, "...\xc3\xa9"));
+        CHECK(strstr(text, ":42: reads 4 bytes at packet offset 12 [packet-bounds]\n") != NULL);
+        CHECK(strstr(text, "\xc3\xa9...\n  at:     0: r0") != NULL);
+        CHECK(strstr(text, "at least 14 bytes\n") != NULL);
+    }
+}
+
+static void sentences_have_the_same_keys(void)
+{
+    char text[400];
+    size_t length = report_print_sentence_json("a-rule", "why \"so\"", "do", text, sizeof(text));
+    CHECK_STR(text, "{\"rule\":\"a-rule\",\"pc\":-1,\"file\":\"\",\"line\":0,\"source\":\"\",\"message\":"
+                    "\"why \\\"so\\\"\","
+                    "\"needed\":\"\",\"known\":\"\",\"hint\":\"do\",\"path\":[],\"edits\":[]}");
+    CHECK_EQ(length, str_len(text));
+}
+
 static void json_has_every_key_and_escapes(void)
 {
     struct program p;
@@ -218,6 +256,8 @@ TEST_SUITE(report)
     RUN(text_has_path_loss_cause_and_edits);
     RUN(text_has_25_lines_at_most);
     RUN(text_without_lines_names_the_program);
+    RUN(long_names_leave_room_for_the_finding);
+    RUN(sentences_have_the_same_keys);
     RUN(json_has_every_key_and_escapes);
     RUN(short_buffers_are_terminated);
     RUN(rules_have_unique_names);

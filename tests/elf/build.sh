@@ -47,6 +47,7 @@ clang contexts clang-19 -g $dir/contexts.c
 clang legacy_inner_28 clang-19 -DSHAPE=28 $dir/legacy_inner.c
 clang legacy_inner_32 clang-19 -DSHAPE=32 $dir/legacy_inner.c
 clang legacy_inner_36 clang-19 -DSHAPE=36 $dir/legacy_inner.c
+clang long_name clang-19 -g -DNAME="\"$(printf 'long%.0s' $(seq 2500)).c\"" $dir/long_name.c
 clang labels "clang-19 -Wno-unused-command-line-argument" $dir/labels.s
 clang-19 -target bpfeb -O2 -c $dir/text.c -o $dir/big_endian.o
 # From standard input in the root folder: gcc's BTF holds the absolute path of its source.
