@@ -69,6 +69,11 @@ extern struct test_state test_state;
         return;                                                                                              \
     } while (0)
 
+// Of the environment, and so only in processes: a number, and whether EBPF_NIGHTLY=1 asks for all that there
+// is.
+uint64_t test_setting(const char *name, uint64_t otherwise);
+bool test_is_nightly(void);
+
 bool test_begin(const char *file, const char *name);
 void test_end(void);
 void test_fail(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -23,6 +23,17 @@ void test_free(void *ptr)
     free(ptr);
 }
 
+uint64_t test_setting(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
+}
+
+bool test_is_nightly(void)
+{
+    return test_setting("EBPF_NIGHTLY", 0) != 0;
+}
+
 int main(int argc, char **argv)
 {
     test_state.filter = argc > 1 ? argv[1] : getenv("TEST_FILTER");

@@ -34,11 +34,6 @@ static struct {
 static uint8_t table[VALUES][VALUES]; // concrete results of the operator under test
 static struct seen expected[TNUMS];
 
-static bool is_nightly(void)
-{
-    return getenv("EBPF_NIGHTLY") != NULL;
-}
-
 static int signed_of(unsigned bits, unsigned value)
 {
     return value >> (bits - 1) != 0 ? (int)value - (1 << bits) : (int)value;
@@ -214,7 +209,7 @@ static void expect_with(unsigned j, bool first)
 
 static void known_bits_pairs(void)
 {
-    unsigned step = is_nightly() ? 1 : SCALAR_EVERY == 1 ? 101 : 997;
+    unsigned step = test_is_nightly() ? 1 : SCALAR_EVERY == 1 ? 101 : 997;
     make_tnums();
     for (unsigned op = 0; op < ARRAY_SIZE(binary_sems); op++) {
         fill_table(binary_sems[op]);
@@ -254,7 +249,7 @@ static void ranges_with_constant(enum insn_sem sem, bool is_signed, unsigned c)
 static bool is_chosen(unsigned c)
 {
     bool edge = c == 0 || c == 255 || c == 127 || c == 128;
-    return is_nightly() || edge || (SCALAR_EVERY == 1 && (c <= 2 || c == 7 || c == 254 || c % 83 == 12));
+    return test_is_nightly() || edge || (SCALAR_EVERY == 1 && (c <= 2 || c == 7 || c == 254 || c % 83 == 12));
 }
 
 static void abstract_with_constants(void)
@@ -351,7 +346,7 @@ static void random_element(struct scalar *a)
 
 static void random_pairs(void)
 {
-    unsigned count = is_nightly() ? 4000 : 150;
+    unsigned count = test_is_nightly() ? 4000 : 150;
     struct scalar a, b, r;
     for (unsigned op = 0; op < ARRAY_SIZE(binary_sems); op++) {
         fill_table(binary_sems[op]);
@@ -395,7 +390,7 @@ static void reduction_is_exact(void)
 
 static void random_jumps(void)
 {
-    unsigned count = is_nightly() ? 2000 : 100;
+    unsigned count = test_is_nightly() ? 2000 : 100;
     for (unsigned at = 0; at < ARRAY_SIZE(jump_sems) * 4 * count; at++) {
         enum insn_sem sem = jump_sems[at / 4 % ARRAY_SIZE(jump_sems)];
         bool sub = (at & 1) != 0, taken = (at & 2) != 0;

@@ -40,12 +40,6 @@ static set_t image[MAX_ELEMENTS][MAX_VALUES]; // [j][x]: results of x with membe
 static uint64_t concretised, excess, exact;   // precision of the operator under test
 static uint64_t with_constant, with_constant_exact;
 
-// Longer runs and a report of precision, which is not a gate.
-static bool is_nightly(void)
-{
-    return getenv("EBPF_NIGHTLY") != NULL;
-}
-
 // --- concrete numbers ----------------------------------------------------------------------------
 
 static int to_signed(unsigned bits, unsigned value)
@@ -345,7 +339,7 @@ static void widen_chains_are_short(void)
     unsigned plain = longest_chain(&none), stepped = longest_chain(&some);
     CHECK(plain <= all.w.bits + 8); // a jump of each end, and one for each low known bit
     CHECK(stepped <= all.w.bits + 8 + ARRAY_SIZE(thresholds));
-    if (is_nightly()) {
+    if (test_is_nightly()) {
         printf("widening at %u bits: longest chain %u, with thresholds %u\n", all.w.bits, plain, stepped);
     }
 }
@@ -412,7 +406,7 @@ static void check_result(const char *what, unsigned i, unsigned j, const struct 
 
 static void print_precision(const char *name, unsigned bits)
 {
-    if (is_nightly()) {
+    if (test_is_nightly()) {
         printf("precision %-6s %u bits: exact in %5.1f %%, %.3f numbers too many on average", name, bits,
                100.0 * (double)exact / (double)concretised, (double)excess / (double)concretised);
         printf("; by a constant exact in %5.1f %%\n",
@@ -678,8 +672,9 @@ TEST_SUITE(scalar_small)
 {
     run_all(3, 1, 1);
     run_all(3, 2, 1);
-    run_all(4, 2, is_nightly() ? 1 : SCALAR_EVERY); // all pairs in the plain build, a sample in the others
-    if (is_nightly()) {
+    // All pairs in the plain build, a sample in the others.
+    run_all(4, 2, test_is_nightly() ? 1 : SCALAR_EVERY);
+    if (test_is_nightly()) {
         run_all(4, 1, 1);
         run_all(4, 3, 1);
         run_all(5, 2, 997);

@@ -5,81 +5,10 @@
 #include <string.h>
 
 #include "domain/scalar.h"
+#include "tests/concrete.h"
 #include "tests/test.h"
 
 #define MEMBERS 4u // concrete numbers known to lie in a random element
-
-// --- concrete meaning, from the table ------------------------------------------------------------
-
-static uint64_t concrete_alu_64(enum insn_sem sem, uint64_t d, uint64_t s)
-{
-    typedef uint64_t U;
-    typedef int64_t S;
-    enum { W = 64 };
-    switch (sem) {
-#define ALU_OP(op, text, value)                                                                              \
-    case SEM_##op: return value;
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-
-static uint64_t concrete_alu_32(enum insn_sem sem, uint32_t d, uint32_t s)
-{
-    typedef uint32_t U;
-    typedef int32_t S;
-    enum { W = 32 };
-    switch (sem) {
-#define ALU_OP(op, text, value)                                                                              \
-    case SEM_##op: return (uint32_t)(value);
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-
-static bool concrete_jump_64(enum insn_sem sem, uint64_t d, uint64_t s)
-{
-    typedef int64_t S;
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(op, text, condition)                                                                          \
-    case SEM_##op: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-
-static bool concrete_jump_32(enum insn_sem sem, uint32_t d, uint32_t s)
-{
-    typedef int32_t S;
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(op, text, condition)                                                                          \
-    case SEM_##op: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-
-static uint64_t concrete_alu(enum insn_sem sem, unsigned width, uint64_t d, uint64_t s)
-{
-    return width == 64 ? concrete_alu_64(sem, d, s) : concrete_alu_32(sem, (uint32_t)d, (uint32_t)s);
-}
-
-static bool concrete_jump(enum insn_sem sem, unsigned width, uint64_t d, uint64_t s)
-{
-    return width == 64 ? concrete_jump_64(sem, d, s) : concrete_jump_32(sem, (uint32_t)d, (uint32_t)s);
-}
 
 // --- random elements -----------------------------------------------------------------------------
 
@@ -229,7 +158,7 @@ static void check_alu(enum insn_sem sem, unsigned width)
     random_element(&s, s_members);
     scalar_alu(sem, width, &d, &s);
     for (unsigned i = 0; i < MEMBERS * MEMBERS; i++) {
-        uint64_t x = d_members[i / MEMBERS], y = s_members[i % MEMBERS], z = concrete_alu(sem, width, x, y);
+        uint64_t x = d_members[i / MEMBERS], y = s_members[i % MEMBERS], z = concrete(sem, width, x, y);
         if (!scalar_contains(&d, z)) {
             test_fail(__FILE__, __LINE__, "operator %d, %u bits: %llx and %llx give %llx", sem, width,
                       (unsigned long long)x, (unsigned long long)y, (unsigned long long)z);
@@ -262,7 +191,7 @@ static void constants_fold_exactly(void)
                 if (is_alu(sem, width)) {
                     scalar_alu(sem, width, &d, &s);
                     CHECK(scalar_is_const(&d));
-                    CHECK_EQ(d.umin, concrete_alu(sem, width, x, y));
+                    CHECK_EQ(d.umin, concrete(sem, width, x, y));
                 }
             }
         }
@@ -351,7 +280,7 @@ static void check_jump(enum insn_sem sem, unsigned width)
     }
     for (unsigned i = 0; i < MEMBERS * MEMBERS; i++) {
         uint64_t x = d_members[i / MEMBERS], y = s_members[i % MEMBERS];
-        bool taken = concrete_jump(sem, width, x, y);
+        bool taken = concrete(sem, width, x, y);
         CHECK(may[taken] && scalar_contains(&refined_d[taken], x) && scalar_contains(&refined_s[taken], y));
     }
 }

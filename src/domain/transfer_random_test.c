@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "domain/domain.h"
+#include "tests/concrete.h"
 #include "tests/test.h"
 
 enum { ROUNDS = 40000, STEPS = 24, PACKET_MOST = 96, META_MOST = 16, VALUE_SIZE = 64, STACK_AT = 64 };
@@ -214,66 +215,6 @@ static bool machine_is_inside(void)
 
 // --- the machine runs ----------------------------------------------------------------------------
 
-static uint64_t alu_64(unsigned sem, uint64_t d, uint64_t s)
-{
-    typedef uint64_t U;
-    typedef int64_t S;
-    enum { W = 64 };
-    switch (sem) {
-#define ALU_OP(op, text, value)                                                                              \
-    case SEM_##op: return value;
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-
-static uint64_t alu_32(unsigned sem, uint32_t d, uint32_t s)
-{
-    typedef uint32_t U;
-    typedef int32_t S;
-    enum { W = 32 };
-    switch (sem) {
-#define ALU_OP(op, text, value)                                                                              \
-    case SEM_##op: return (uint32_t)(value);
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-
-static bool jump_64(unsigned sem, uint64_t d, uint64_t s)
-{
-    typedef int64_t S;
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(op, text, condition)                                                                          \
-    case SEM_##op: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-
-static bool jump_32(unsigned sem, uint32_t d, uint32_t s)
-{
-    typedef int32_t S;
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(op, text, condition)                                                                          \
-    case SEM_##op: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-
 static uint64_t operand(const struct insn_info *info)
 {
     bool reg = info->form == FORM_ALU_REG || info->form == FORM_JMP_REG;
@@ -346,10 +287,8 @@ static void run_machine(const struct insn_info *info)
         run_atomic(info);
     } else if (info->form == FORM_LOAD || info->form == FORM_STORE_IMM || info->form == FORM_STORE_REG) {
         run_memory(info);
-    } else if (info->width == 64) {
-        m.regs[insn.dst] = alu_64(info->sem, m.regs[insn.dst], operand(info));
     } else {
-        m.regs[insn.dst] = alu_32(info->sem, (uint32_t)m.regs[insn.dst], (uint32_t)operand(info));
+        m.regs[insn.dst] = concrete(info->sem, info->width, m.regs[insn.dst], operand(info));
     }
 }
 
@@ -428,8 +367,7 @@ static void make_insn(void)
 
 static void run_branch(const struct insn_info *info)
 {
-    uint64_t d = m.regs[insn.dst], s = operand(info);
-    bool taken = info->width == 64 ? jump_64(info->sem, d, s) : jump_32(info->sem, (uint32_t)d, (uint32_t)s);
+    bool taken = concrete(info->sem, info->width, m.regs[insn.dst], operand(info)) != 0;
     CHECK(transfer_branch_is_possible(&env, state, 0, taken));
     CHECK(transfer_branch(&env, state, 0, taken));
 }
@@ -550,6 +488,8 @@ static const char *const preludes[][4] = {
     {"r5 -= r0", "if r5 > r6 goto +0", "r4 = r6", "r4 -= r5"},
     {"r9 = r8", "r9 += r3", "if r9 < r8 goto +0"},
     {"r1 -= r2", "if r1 s< 10 goto +0"},
+    {"r3 = r0", "r3 &= 128", "r3 = (s8)r3"},
+    {"w3 = w0", "w3 <<= 9", "w3 &= 32768", "w3 = (s16)w3"},
 };
 
 static bool run_prelude(void)
@@ -581,7 +521,7 @@ static bool step_once(void)
 
 static void machines_stay_inside(void)
 {
-    unsigned rounds = getenv("EBPF_NIGHTLY") != NULL ? 50 * ROUNDS : ROUNDS;
+    unsigned rounds = test_is_nightly() ? 50 * ROUNDS : ROUNDS;
     for (unsigned round = 0; round < rounds; round++) {
         uint64_t start = seed;
         begin_round();

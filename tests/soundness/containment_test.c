@@ -18,12 +18,6 @@ enum { RUNS = 4, MUTANTS = 3 };
 static struct gen gen, mutant;
 static unsigned rules[RULE_COUNT];
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void print_statistics(unsigned tried, unsigned accepted)
 {
     printf("soundness: %u of %u programs accepted\n", accepted, tried);
@@ -44,7 +38,7 @@ static bool try_program(struct gen *g)
 
 static void accepted_programs_stay_inside(void)
 {
-    uint64_t seed = setting("SOUNDNESS_SEED", 1), wanted = setting("SOUNDNESS_PROGRAMS", 2000);
+    uint64_t seed = test_setting("SOUNDNESS_SEED", 1), wanted = test_setting("SOUNDNESS_PROGRAMS", 2000);
     unsigned tried = 0, accepted = 0;
     REQUIRE(judge_open());
     while (accepted < wanted && tried < 40 * wanted) {

@@ -24,18 +24,6 @@ enum { GENERATIONS = 6, SOUP = 40, SLOWEST = 20 };
 static struct gen subject, mutant;
 static clock_t slowest;
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static bool is_nightly(void)
-{
-    const char *text = getenv("EBPF_NIGHTLY");
-    return text != NULL && text[0] == '1';
-}
-
 // Accepted: false only when a run refutes it.
 static bool judge(struct gen *g)
 {
@@ -98,8 +86,8 @@ static bool follow(uint64_t left)
 
 static void nothing_is_wrong_with_many_programs(void)
 {
-    uint64_t wanted = setting("FUZZ_PROGRAMS", is_nightly() ? NIGHTLY : PROGRAMS),
-             seed = setting("FUZZ_SEED", 1);
+    uint64_t wanted = test_setting("FUZZ_PROGRAMS", test_is_nightly() ? NIGHTLY : PROGRAMS),
+             seed = test_setting("FUZZ_SEED", 1);
     bool good = oracle_open();
     memset(&oracle_totals, 0, sizeof(oracle_totals));
     for (; good && oracle_totals.programs < wanted; seed++) {

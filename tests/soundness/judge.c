@@ -118,7 +118,7 @@ static void run_once(struct prog *g)
 
 bool judge_open(void)
 {
-    struct runtime_options options = {.spec = spec_builtin()};
+    struct runtime_options options = {.spec = spec_builtin(), .engine = RUNTIME_INTERPRETER};
     live = plat_sim_live_count();
     static struct gen any;
     if (runtime_create(&options, &rt) != EBPF_SUCCESS) {

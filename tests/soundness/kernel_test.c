@@ -119,9 +119,7 @@ static bool open_maps(void)
 
 static void kernel_agrees_on_mutants(void)
 {
-    const char *text = getenv("SOUNDNESS_MUTANTS"), *seed = getenv("SOUNDNESS_SEED");
-    uint64_t left = text != NULL ? strtoull(text, NULL, 0) : 300;
-    uint64_t next = seed != NULL ? strtoull(seed, NULL, 0) : 1;
+    uint64_t left = test_setting("SOUNDNESS_MUTANTS", 300), next = test_setting("SOUNDNESS_SEED", 1);
     static struct gen mutant;
     if (!open_maps()) {
         SKIP("bpf(2) is not permitted");

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "tests/concrete.h"
+
 enum { FILLED = 2048 };             // bytes of a block that are random at first
 #define ARGUMENTS ((uint16_t)0x3e)  // r1-r5
 #define KEPT      ((uint16_t)0x3c0) // r6-r9
@@ -244,46 +246,7 @@ void machine_disturb(struct machine *m)
     }
 }
 
-// --- arithmetic: expanded from isa_ops.def --------------------------------------------------------
-
-static uint64_t compute64(unsigned sem, uint64_t d, uint64_t s)
-{
-    typedef uint64_t U;
-    typedef int64_t S;
-    enum { W = 64 };
-    switch (sem) {
-#define ALU_OP(id, text, expression)                                                                         \
-    case SEM_##id: return expression;
-#define JMP_OP(id, text, condition)                                                                          \
-    case SEM_##id: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return d;
-    }
-}
-
-static uint64_t compute32(unsigned sem, uint32_t d, uint32_t s)
-{
-    typedef uint32_t U;
-    typedef int32_t S;
-    enum { W = 32 };
-    switch (sem) {
-#define ALU_OP(id, text, expression)                                                                         \
-    case SEM_##id: return (U)(expression);
-#define JMP_OP(id, text, condition)                                                                          \
-    case SEM_##id: return condition;
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return d;
-    }
-}
-
-static uint64_t compute(const struct insn_info *info, uint64_t d, uint64_t s)
-{
-    return info->width == 64 ? compute64(info->sem, d, s) : compute32(info->sem, (uint32_t)d, (uint32_t)s);
-}
+// --- arithmetic -----------------------------------------------------------------------------------
 
 static uint64_t swap(const struct insn_info *info, uint64_t d)
 {
@@ -658,8 +621,10 @@ static bool run_simple(struct machine *m, const struct insn *in, const struct in
         info->form == FORM_ALU_REG || info->form == FORM_JMP_REG ? m->regs[in->src] : (uint64_t)in->imm;
     switch (info->form) {
     case FORM_ALU_IMM:
-    case FORM_ALU_REG: set(m, in->dst, compute(info, d, s)); break;
-    case FORM_ALU_UNARY: set(m, in->dst, info->sem == SEM_NEG ? compute(info, d, 0) : swap(info, d)); break;
+    case FORM_ALU_REG: set(m, in->dst, concrete(info->sem, info->width, d, s)); break;
+    case FORM_ALU_UNARY:
+        set(m, in->dst, info->sem == SEM_NEG ? concrete(info->sem, info->width, d, 0) : swap(info, d));
+        break;
     case FORM_LOAD: return run_load(m, in, info);
     case FORM_STORE_IMM:
     case FORM_STORE_REG: return run_store(m, in, info);
@@ -688,7 +653,8 @@ bool machine_step(struct machine *m)
     case FORM_JMP_IMM:
     case FORM_JMP_REG: {
         uint64_t s = info->form == FORM_JMP_REG ? m->regs[in->src] : (uint64_t)in->imm;
-        m->pc = compute(info, m->regs[in->dst], s) != 0 ? (uint32_t)insn_target(in, m->pc) : m->pc + 1;
+        m->pc = concrete(info->sem, info->width, m->regs[in->dst], s) != 0 ? (uint32_t)insn_target(in, m->pc)
+                                                                           : m->pc + 1;
         return true;
     }
     case FORM_JA16:

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// machine: a second, independent interpreter whose memory is simulated: every block that a program may touch
-// has an address range of its own, far from all others, so that each wrong access is seen, whatever the
-// hardware would do. Helpers are played from their prototype rows: arguments are checked, what they write is
-// random, what they return is any value that the row permits (null included). So programs of every type run,
-// also those that this project can only verify.
+// machine: a second interpreter, whose memory is simulated: every block that a program may touch has an
+// address range of its own, far from all others, so that each wrong access is seen, whatever the hardware
+// would do. It has memory, calls and helpers of its own; what arithmetic means comes from isa_ops.def, as
+// everywhere, which tests/isa compares with vectors. Helpers are played from their prototype rows: arguments
+// are checked, what they write is random, what they return is any value that the row permits (null included).
+// So programs of every type run, also those that this project can only verify.
 #pragma once
 
 #include "spec/spec.h"
 
 enum {
     MACHINE_BLOCKS = 192,
-    MACHINE_MAPS = 64,
     MACHINE_PER_MAP = 3, // values of one map that a program can get hold of
     MACHINE_PACKET = 160,
     MACHINE_CONTEXT = 1024,

@@ -22,24 +22,12 @@ enum { RUNS = 4, MUTANTS = 3, CASE_RUNS = 4 };
 
 static struct gen subject, mutant;
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static bool is_nightly(void)
-{
-    const char *text = getenv("EBPF_NIGHTLY");
-    return text != NULL && text[0] == '1';
-}
-
 static bool judge(struct gen *g, unsigned runs, bool *accepted)
 {
     struct oracle_options options = {.spec = spec_builtin(),
                                      .runs = runs,
                                      .seed = gen_random(g),
-                                     .max_steps = setting("ORACLE_LIMIT", 20000)};
+                                     .max_steps = test_setting("ORACLE_LIMIT", 20000)};
     uint16_t rule;
     enum oracle_verdict verdict = oracle_judge(&g->program, &options, &rule);
     *accepted = verdict == ORACLE_ACCEPTED;
@@ -85,8 +73,8 @@ static void begin(void)
 
 static void follow_random_programs(void (*make)(struct gen *g, uint64_t seed), const char *what)
 {
-    uint64_t wanted = setting("ORACLE_STEPS", is_nightly() ? NIGHTLY : STEPS),
-             seed = setting("ORACLE_SEED", 1);
+    uint64_t wanted = test_setting("ORACLE_STEPS", test_is_nightly() ? NIGHTLY : STEPS),
+             seed = test_setting("ORACLE_SEED", 1);
     bool good = oracle_open(), accepted;
     begin();
     for (; good && oracle_totals.steps < wanted; seed++) {
@@ -142,13 +130,14 @@ static void there_are_cases(unsigned count)
 
 static void follow_cases(void)
 {
+    unsigned count = 0;
     if (oracle_open()) {
         begin();
-        unsigned count = source_each_case(try_case, NULL);
+        count = source_each_case(try_case, NULL);
         print_totals("cases and mutants");
-        RUN_WITH("cases_are_followed", there_are_cases, count);
         oracle_close();
     }
+    RUN_WITH("cases_are_followed", there_are_cases, count);
 }
 
 TEST_SUITE(machine)

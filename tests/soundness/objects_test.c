@@ -13,10 +13,10 @@
 #include "tests/soundness/oracle.h"
 #include "tests/test.h"
 
-enum { OBJECT_MAX = 16 << 20, RUN_STEPS = 3000, DEPTH = 6 };
+enum { RUNS = 6, OBJECT_MAX = 16 << 20, RUN_STEPS = 3000, DEPTH = 6 };
 
 static unsigned objects, wrong;
-static unsigned runs = 6;
+static unsigned runs; // of a program
 
 static uint8_t *read_bytes(const char *path, size_t *size)
 {
@@ -99,8 +99,7 @@ static void follow_folder(const char *folder, unsigned depth)
 
 static void follow(const char *folder)
 {
-    const char *text = getenv("ORACLE_RUNS");
-    runs = text != NULL ? (unsigned)strtoul(text, NULL, 0) : runs;
+    runs = (unsigned)test_setting("ORACLE_RUNS", RUNS);
     objects = wrong = 0;
     memset(&oracle_totals, 0, sizeof(oracle_totals));
     REQUIRE(oracle_open());
