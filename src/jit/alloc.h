@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// alloc: what the parts of the register allocator share. A value's place is the same all its life: a
+// register, a spill slot, or nothing for what is made anew at each use.
+//
+// Scan over the blocks in an order in which definitions come before what they dominate. Because the form is
+// SSA, the values that a new one must not meet are those that live at its definition and have their place
+// already; so one look at the free registers is enough, there are no intervals and no holes, and two values
+// that are live on different branches share a register.
+#pragma once
+
+#include "jit/target.h"
+
+// A value in the order of the scan; number 0 is none. During allocation ir_value.slot is its number here.
+struct alloc_value {
+    uint32_t value;
+    uint32_t operands; // its first one in alloc.operands; they end where those of the next value start
+    uint32_t uses;     // its first use in alloc.uses; the same
+    uint32_t own;      // registers that it clobbers
+    uint32_t clobbers; // operations up to here, with itself, that clobber something
+    uint32_t forbid;   // registers that it may not be in
+    uint32_t weight;   // uses and definition by frequency
+    uint32_t length;   // about how many values it outlives
+    uint32_t last;     // last use in the block of the scan, ALLOC_LIVES_ON when it leaves the block
+    uint32_t phi; // PHI of which it is an operand, or which its register goes to, on the most frequent edge
+    uint32_t phi_weight;
+    uint32_t hint_weight;
+    uint32_t slot; // from 1 on
+    uint8_t op, reg;
+    uint8_t hint;               // register that its uses like, or IR_REG_NONE
+    uint8_t result, late, same; // of struct jit_constraint
+    uint8_t kind;               // enum alloc_kind
+    bool alone;                 // where it lives is not known: no register, a slot of its own
+};
+#define ALLOC_LIVES_ON UINT32_MAX
+
+enum alloc_kind {
+    ALLOC_ABSENT, // no result, unused, or made anew wherever it is used
+    ALLOC_REMADE, // has a register if there is one, otherwise it is made anew
+    ALLOC_KEPT,   // register or slot
+};
+
+// An operation that clobbers something.
+struct alloc_clobber {
+    uint32_t set;           // of registers
+    uint32_t before, after; // those of its block up to here, from here on
+};
+
+struct alloc_block {
+    uint32_t first, end;                   // numbers of its values
+    uint32_t clobbered;                    // by all of them
+    uint32_t clobbers_first, clobbers_end; // those of its values, in alloc.clobbers
+    uint32_t live;                         // values that are live at its start: index of alloc_node, 0: end
+    uint32_t stamp;                        // the value whose life was followed here last
+    uint32_t frequency;
+};
+
+struct alloc_node {
+    uint32_t value, next;
+};
+
+struct alloc {
+    struct jit *j;
+    struct ir *ir;
+    const struct jit_target *target;
+    struct alloc_value *values;
+    uint32_t value_count;
+    uint32_t *operands;         // numbers of values; 0: none
+    struct alloc_block *blocks; // as ir.blocks
+    struct alloc_clobber *clobbers;
+    uint32_t clobber_count;
+    uint32_t *uses; // numbers of users; ALLOC_AT_END | block: the moves at its end
+    uint32_t *stack;
+    struct alloc_node *chunk; // nodes are numbered from the start of the workspace
+    uint32_t chunk_left, node_count, node_limit;
+    uint32_t clobbered;       // by any value
+    uint32_t *loop_registers; // by loop: registers of the PHIs at its head
+    uint32_t spilled;         // values that need a slot
+    uint32_t slot_count;
+};
+#define ALLOC_AT_END 0x80000000u
+
+static inline struct alloc_value *alloc_at(const struct alloc *a, uint32_t value)
+{
+    return &a->values[ir_at(a->ir, value)->slot];
+}
+static inline struct ir_value *alloc_ir(const struct alloc *a, const struct alloc_value *value)
+{
+    return ir_at(a->ir, value->value);
+}
+// Operand i of value n, as a number of the scan; 0: none.
+static inline uint32_t alloc_operand(const struct alloc *a, uint32_t n, uint32_t i)
+{
+    return a->operands[a->values[n].operands + i];
+}
+static inline uint32_t alloc_operand_count(const struct alloc *a, uint32_t n)
+{
+    return a->values[n + 1].operands - a->values[n].operands;
+}
+static inline const struct alloc_node *alloc_node(const struct alloc *a, uint32_t node)
+{
+    return (const struct alloc_node *)(const void *)a->j->memory.base + node;
+}
+
+// CONST, MAP, FRAME: nothing is lost when they have no place.
+bool alloc_is_remade(const struct ir_value *v);
+// Operand i of `v` is moved to where it is needed, or is part of an address there: made anew it costs nothing
+// more.
+bool alloc_is_moved(const struct ir_value *v, const struct ir_value *operand, uint32_t i);
+
+// The edge from `b` to `from` goes to `to`. (alloc_layout.c)
+void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to);
+// Moves the steps of counters that are still read to the edges of their loops. Needs uses. (alloc_step.c)
+void alloc_step(struct ir *ir);
+// Makes CONST, MAP and FRAME anew near their uses where they would live over calls. Needs uses.
+// (alloc_sink.c)
+ebpf_result_t alloc_sink(struct jit *j) MUST_CHECK;
+// Numbers the values and finds what they need, what they would like and where they live. (alloc_live.c)
+ebpf_result_t alloc_live(struct alloc *a) MUST_CHECK;
+// Sets `last` of all values that are live in `block`. (alloc_scan.c)
+void alloc_find_last(struct alloc *a, uint32_t block);
+// Gives registers out of `registers`; counts in a->spilled who got none. Can be done again. (alloc_scan.c)
+void alloc_scan(struct alloc *a, uint32_t registers);
+// Gives slots to those. (alloc_slots.c)
+ebpf_result_t alloc_slots(struct alloc *a) MUST_CHECK;
+// Takes moves out of the loops' last jumps; places are written already. (alloc_hoist.c)
+ebpf_result_t alloc_hoist(struct alloc *a) MUST_CHECK;
+#define ALLOC_NO_SCRATCH 31 // no target allocates it: to see where a cycle needs a scratch register
+bool alloc_same_place(const struct jit_location *a,
+                      const struct jit_location *b); // registers and slots (alloc_moves.c)
+
+// Follows every way through the allocated function with the values that places hold: NULL, or what is wrong,
+// and *where (value or block). EBPF_NO_MEMORY leaves it unchecked: "" is returned. (alloc_check.c)
+const char *alloc_check(struct jit *j, uint32_t *where);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// alloc_layout: gives moves of PHIs a block to be in, and puts the blocks into the order of the code: reverse
+// post-order in which what falls through comes next, loops in one piece, unlikely blocks at the end.
+// Dominators come before what they dominate; the scan for registers relies on that.
+#include "jit/alloc.h"
+
+// --- critical edges ------------------------------------------------------------------------------
+
+void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to)
+{
+    if (b->target_count == 0) {
+        b->succ[b->succ[0] == from ? 0 : 1] = to;
+        return;
+    }
+    uint32_t i = 0;
+    while (b->targets[i] != from) {
+        i++;
+    }
+    b->targets[i] = to;
+}
+
+// A block of its own for edge `k` into `block`.
+static ebpf_result_t split(struct jit *j, uint32_t block, uint32_t k)
+{
+    struct ir *ir = &j->ir;
+    uint32_t pred = ir->blocks[block].preds[k], middle = ir_new_block(j, ir->blocks[block].pc);
+    uint32_t jump = ir_new(j, IR_JUMP, 64, IR_NONE, IR_NONE, 0);
+    uint32_t *preds = jit_alloc(j, 1, sizeof *preds);
+    if (middle == IR_NONE || jump == IR_NONE || preds == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    const struct ir_block *target = &ir->blocks[block], *source = &ir->blocks[pred];
+    bool unlikely = (ir_at(ir, source->last)->flags & IR_COLD) != 0 && source->succ[0] == block;
+    ir_at(ir, jump)->pc = ir_at(ir, source->last)->pc;
+    ir_append(ir, middle, jump);
+    struct ir_block *b = &ir->blocks[middle];
+    preds[0] = pred;
+    b->preds = preds;
+    b->pred_count = 1;
+    b->succ[0] = block;
+    b->cold = target->cold || source->cold || unlikely;
+    target->preds[k] = middle;
+    alloc_redirect(&ir->blocks[pred], block, middle);
+    return EBPF_SUCCESS;
+}
+
+static bool has_phis(const struct ir *ir, const struct ir_block *b)
+{
+    return b->first != IR_NONE && ir_at(ir, b->first)->op == IR_PHI;
+}
+
+static ebpf_result_t split_edges(struct jit *j)
+{
+    struct ir *ir = &j->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        if (!has_phis(ir, &ir->blocks[block])) {
+            continue;
+        }
+        for (uint32_t k = 0; k < ir->blocks[block].pred_count; k++) {
+            if (ir_successor_count(&ir->blocks[ir->blocks[block].preds[k]]) > 1) {
+                TRY(split(j, block, k));
+            }
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+static void number_edges(struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = &ir->blocks[ir->order[i]];
+        for (uint32_t k = 0; k < b->pred_count; k++) {
+            ir->blocks[b->preds[k]].edge = k;
+        }
+    }
+}
+
+// --- unlikely blocks -----------------------------------------------------------------------------
+
+static bool edge_is_cold(const struct ir *ir, const struct ir_block *from, uint32_t to)
+{
+    return from->cold ||
+           ((ir_at(ir, from->last)->flags & IR_COLD) != 0 && ir_at(ir, from->last)->op == IR_BRANCH &&
+            from->succ[0] == to && from->succ[1] != to);
+}
+
+// What only unlikely edges lead to is unlikely.
+static void spread_cold(struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        struct ir_block *b = &ir->blocks[block];
+        bool cold = block != ir->entry;
+        for (uint32_t k = 0; k < b->pred_count && cold; k++) {
+            const struct ir_block *pred = &ir->blocks[b->preds[k]];
+            cold = pred->order >= i || edge_is_cold(ir, pred, block);
+        }
+        b->cold = (b->cold && block != ir->entry) || cold;
+    }
+}
+
+// --- order ---------------------------------------------------------------------------------------
+
+// Where the walk goes i-th: the last one comes first in the order, and so behind the block.
+static uint32_t successor(const struct ir_block *b, uint32_t i)
+{
+    return b->target_count != 0 ? b->targets[b->target_count - 1 - i] : b->succ[i];
+}
+
+// Fills `post` from its end with a reverse post-order. Uses ir_block.extra and mark.
+static void walk(struct ir *ir, uint32_t *stack, uint32_t *post)
+{
+    uint32_t depth = 0, left = ir->order_count;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir->blocks[ir->order[i]].mark = 0;
+        ir->blocks[ir->order[i]].extra = 0;
+    }
+    stack[depth++] = ir->entry;
+    ir->blocks[ir->entry].mark = 1;
+    while (depth != 0) {
+        struct ir_block *b = &ir->blocks[stack[depth - 1]];
+        if (b->extra == ir_successor_count(b)) {
+            post[--left] = stack[--depth];
+            continue;
+        }
+        uint32_t next = successor(b, b->extra++);
+        if (ir->blocks[next].mark == 0) {
+            ir->blocks[next].mark = 1;
+            stack[depth++] = next;
+        }
+    }
+}
+
+// Blocks and loops inside one loop (0: the function), as a list of items: block numbers, or block_count +
+// loop.
+struct lists {
+    uint32_t *next, *first, *last; // by item, by loop, by loop
+};
+
+static void put_item(const struct lists *lists, uint32_t loop, uint32_t item)
+{
+    lists->next[item] = 0;
+    if (lists->first[loop] == 0) {
+        lists->first[loop] = item;
+    } else {
+        lists->next[lists->last[loop]] = item;
+    }
+    lists->last[loop] = item;
+}
+
+static void make_lists(const struct ir *ir, const uint32_t *post, const struct lists *lists)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t loop = ir->blocks[post[i]].loop;
+        if (loop != IR_NONE && ir->loops[loop].head == post[i]) {
+            put_item(lists, ir->loops[loop].parent, ir->block_count + loop);
+        }
+        put_item(lists, loop, post[i]);
+    }
+}
+
+// Writes the blocks that are (not) cold to ir.order.
+static uint32_t flatten(struct ir *ir, const struct lists *lists, bool cold, uint32_t count)
+{
+    uint32_t item = lists->first[0], loop = 0;
+    for (;;) {
+        if (item == 0) {
+            if (loop == 0) {
+                return count;
+            }
+            item = lists->next[ir->block_count + loop];
+            loop = ir->loops[loop].parent;
+        } else if (item >= ir->block_count) {
+            loop = item - ir->block_count;
+            item = lists->first[loop];
+        } else {
+            if (ir->blocks[item].cold == cold) {
+                ir->order[count++] = item;
+            }
+            item = lists->next[item];
+        }
+    }
+}
+
+static ebpf_result_t order(struct jit *j)
+{
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    uint32_t items = ir->block_count + ir->loop_count + 1;
+    uint32_t *stack = jit_alloc(j, ir->block_count, sizeof *stack);
+    uint32_t *post = jit_alloc(j, ir->block_count, sizeof *post);
+    struct lists lists = {jit_alloc(j, items, sizeof(uint32_t)),
+                          jit_alloc(j, ir->loop_count + 1, sizeof(uint32_t)),
+                          jit_alloc(j, ir->loop_count + 1, sizeof(uint32_t))};
+    if (stack == NULL || post == NULL || lists.next == NULL || lists.first == NULL || lists.last == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    walk(ir, stack, post);
+    make_lists(ir, post, &lists);
+    uint32_t count = flatten(ir, &lists, false, 0);
+    flatten(ir, &lists, true, count);
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir->blocks[ir->order[i]].order = i;
+    }
+    jit_rewind(j, mark);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t alloc_layout(struct jit *j)
+{
+    TRY(split_edges(j));
+    TRY(ir_find_order(j));
+    TRY(ir_find_loops(j));
+    number_edges(&j->ir);
+    alloc_step(&j->ir);
+    spread_cold(&j->ir);
+    return order(j);
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+// alloc_sink: makes numbers, map and frame addresses anew near their uses, where that is not more often than
+// they were made before, in functions that call and over long distances: they need not live over all that is
+// between. Long numbers go the other way, out of the loops that make them again and again.
+#include "jit/alloc.h"
+
+#define FAR     16 // blocks
+#define CLIMB   8  // dominators that are asked whether they are out of loops
+#define OF_LOOP 0x80000000u
+
+struct sink {
+    struct jit *j;
+    struct ir *ir;
+    uint32_t *near;  // by value: what takes its place here
+    uint32_t *epoch; // by value: when `near` was made, or OF_LOOP | loop before which it was
+    uint32_t *twin;  // by value: what takes its place where it is moved from anyway, and so needs no register
+    uint32_t count;  // of all three
+    uint32_t now;    // counts blocks and calls
+    uint32_t block, before; // before: the value behind which a new one goes
+    bool calls;
+};
+
+static bool is_call(const struct ir_value *v)
+{
+    return v->op == IR_CALL || v->op == IR_CALL_LOCAL;
+}
+
+static bool has_calls(const struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+            if (is_call(ir_at(ir, v))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+// A place in the frame: one operation without operands that live.
+static bool is_frame_address(const struct ir *ir, const struct ir_value *v)
+{
+    return v->op == IR_LEA && v->b == IR_NONE && v->a != IR_NONE && ir_at(ir, v->a)->op == IR_FRAME;
+}
+
+// It would be made more often than it is now. For an argument that is as good as a move.
+static bool is_dearer(const struct ir *ir, uint32_t block, const struct ir_value *user,
+                      const struct ir_value *v)
+{
+    const struct ir_block *a = ir_block_at(ir, block), *b = ir_block_at(ir, v->block);
+    return !is_call(user) && (a->cold != b->cold ? b->cold : a->depth > b->depth);
+}
+
+static bool is_far(const struct ir *ir, uint32_t from, uint32_t to)
+{
+    return ir_block_at(ir, to)->order > ir_block_at(ir, from)->order + FAR;
+}
+
+static uint32_t copy_of(const struct sink *s, uint32_t value, uint32_t block, uint32_t after, uint32_t pc)
+{
+    const struct ir_value *v = ir_at(s->ir, value);
+    uint32_t copy = ir_new_like(s->j, v);
+    if (copy != IR_NONE) {
+        ir_at(s->ir, copy)->pc = pc;
+        ir_at(s->ir, copy)->uses = 0;
+        ir_at(s->ir, v->a)->uses++; // of a frame address; other values have none
+        ir_insert_after(s->ir, block, after, copy);
+    }
+    return copy;
+}
+
+static ebpf_result_t use_instead(const struct sink *s, uint32_t *operand, uint32_t value)
+{
+    if (value == IR_NONE) {
+        return EBPF_NO_MEMORY;
+    }
+    ir_at(s->ir, *operand)->uses--;
+    *operand = value;
+    ir_at(s->ir, value)->uses++;
+    return EBPF_SUCCESS;
+}
+
+// The use takes what is made in its own block, behind the last call.
+static ebpf_result_t sink_to_block(struct sink *s, const struct ir_value *user, uint32_t *operand)
+{
+    uint32_t value = *operand;
+    if (s->epoch[value] != s->now) {
+        s->near[value] = copy_of(s, value, s->block, s->before, user->pc);
+        s->epoch[value] = s->now;
+        s->before = s->near[value] != IR_NONE ? s->near[value] : s->before;
+    }
+    return use_instead(s, operand, s->near[value]);
+}
+
+// The outermost loop that has the use and not the definition.
+static uint32_t loop_between(const struct ir *ir, uint32_t block, const struct ir_value *v)
+{
+    uint32_t loop = ir_block_at(ir, block)->loop, found = IR_NONE;
+    while (loop != IR_NONE &&
+           ir_block_at(ir, ir->loops[loop].head)->depth > ir_block_at(ir, v->block)->depth) {
+        found = loop;
+        loop = ir->loops[loop].parent;
+    }
+    return found;
+}
+
+// The nearest block before the loop that is in fewer loops than its head; IR_NONE: there is none near.
+static uint32_t block_before(const struct ir *ir, uint32_t loop)
+{
+    uint32_t head = ir->loops[loop].head, block = head;
+    for (uint32_t i = 0; i < CLIMB && block != IR_NONE; i++) {
+        block = ir_block_at(ir, block)->idom;
+        if (block != IR_NONE && ir_block_at(ir, block)->depth < ir_block_at(ir, head)->depth) {
+            return block;
+        }
+    }
+    return IR_NONE;
+}
+
+static ebpf_result_t sink_to_loop(struct sink *s, uint32_t *operand, uint32_t loop, uint32_t block)
+{
+    uint32_t value = *operand;
+    if (s->epoch[value] != (OF_LOOP | loop)) {
+        s->near[value] = copy_of(s, value, block, IR_NONE, ir_block_at(s->ir, block)->pc);
+        s->epoch[value] = OF_LOOP | loop;
+    }
+    return use_instead(s, operand, s->near[value]);
+}
+
+// The use takes what is made before its loop, when that is far from the definition.
+static ebpf_result_t sink_far(struct sink *s, uint32_t *operand)
+{
+    const struct ir_value *v = ir_at(s->ir, *operand);
+    uint32_t loop = loop_between(s->ir, s->block, v);
+    uint32_t block = loop != IR_NONE ? block_before(s->ir, loop) : IR_NONE;
+    bool far = block != IR_NONE && is_far(s->ir, v->block, block);
+    return far ? sink_to_loop(s, operand, loop, block) : EBPF_SUCCESS;
+}
+
+// A number that takes a long instruction, made again and again in a loop, is made before it.
+static bool is_dear_in_loop(const struct sink *s, const struct ir_value *v)
+{
+    bool dear = v->op == IR_MAP || (v->op == IR_CONST && v->imm != (int64_t)(int32_t)v->imm);
+    return dear && !s->calls && ir_block_at(s->ir, v->block)->depth != 0 &&
+           ir_block_at(s->ir, s->block)->depth != 0;
+}
+
+static ebpf_result_t lift(struct sink *s, uint32_t *operand)
+{
+    uint32_t loop = ir_block_at(s->ir, s->block)->loop;
+    while (s->ir->loops[loop].parent != IR_NONE) {
+        loop = s->ir->loops[loop].parent;
+    }
+    uint32_t block = block_before(s->ir, loop);
+    return block != IR_NONE ? sink_to_loop(s, operand, loop, block) : EBPF_SUCCESS;
+}
+
+static ebpf_result_t use_twin(struct sink *s, uint32_t *operand)
+{
+    uint32_t value = *operand;
+    if (s->twin[value] == IR_NONE) {
+        const struct ir_value *v = ir_at(s->ir, value);
+        s->twin[value] = copy_of(s, value, v->block, value, v->pc);
+    }
+    return use_instead(s, operand, s->twin[value]);
+}
+
+static ebpf_result_t sink_operand(struct sink *s, struct ir_value *user, uint32_t i)
+{
+    uint32_t *operand = ir_operand(s->ir, user, i);
+    const struct ir_value *v = ir_at(s->ir, *operand);
+    bool frame = is_frame_address(s->ir, v), far = is_far(s->ir, v->block, s->block);
+    if (*operand < s->count && is_dear_in_loop(s, v) && !alloc_is_moved(user, v, i)) {
+        return lift(s, operand);
+    }
+    if (*operand >= s->count || (!frame && !alloc_is_remade(v)) || (!far && !s->calls)) {
+        return EBPF_SUCCESS;
+    }
+    if (!frame && alloc_is_moved(user, v, i)) {
+        return far ? use_twin(s, operand) : EBPF_SUCCESS;
+    }
+    if (user->op == IR_PHI) {
+        return EBPF_SUCCESS;
+    }
+    return is_dearer(s->ir, s->block, user, v) ? sink_far(s, operand) : sink_to_block(s, user, operand);
+}
+
+static ebpf_result_t sink_block(struct sink *s, uint32_t block)
+{
+    s->block = block;
+    s->before = IR_NONE;
+    s->now++;
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+        struct ir_value *value = ir_at(s->ir, v);
+        uint32_t count = ir_operand_count(value);
+        for (uint32_t i = 0; i < count; i++) {
+            TRY(sink_operand(s, value, i));
+        }
+        s->now += is_call(value);
+        s->before = v;
+        if (v < s->count && (alloc_is_remade(value) || is_frame_address(s->ir, value))) {
+            s->near[v] = v;
+            s->epoch[v] = s->now;
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+// Those that nobody uses any more go.
+static void unlink_unused(struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t *link = &ir_block_at(ir, ir->order[i])->first;
+        while (*link != IR_NONE) {
+            struct ir_value *v = ir_at(ir, *link);
+            if ((alloc_is_remade(v) || is_frame_address(ir, v)) && v->uses == 0) {
+                *link = v->next;
+            } else {
+                link = &v->next;
+            }
+        }
+    }
+}
+
+ebpf_result_t alloc_sink(struct jit *j)
+{
+    struct sink s = {.j = j, .ir = &j->ir, .count = j->ir.value_count, .calls = has_calls(&j->ir)};
+    if (!s.calls && s.ir->order_count <= FAR && s.ir->loop_count <= 1) {
+        return EBPF_SUCCESS;
+    }
+    size_t mark = j->memory.used;
+    s.near = jit_alloc(j, s.count, sizeof *s.near);
+    s.epoch = jit_alloc(j, s.count, sizeof *s.epoch);
+    s.twin = jit_alloc(j, s.count, sizeof *s.twin);
+    if (s.near == NULL || s.epoch == NULL || s.twin == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < s.ir->order_count; i++) {
+        TRY(sink_block(&s, s.ir->order[i]));
+    }
+    unlink_unused(s.ir);
+    jit_rewind(j, mark);
+    return EBPF_SUCCESS;
+}

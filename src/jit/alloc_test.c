@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+// The allocator: random functions keep their values where they are looked for, whatever the number of
+// registers; and what makes code good: no moves in loops, calls that find their arguments in place, slots
+// that are shared.
+#include <string.h>
+
+#include "jit/alloc_fixture.h"
+
+static void expect_right(uint64_t seed, uint32_t blocks, uint32_t length)
+{
+    fixture_random(seed, blocks, length);
+    uint32_t where;
+    const char *wrong = ir_check(&fixture_jit, &where);
+    if (wrong == NULL) {
+        wrong = fixture_allocate();
+    }
+    if (wrong != NULL) {
+        test_fail(__FILE__, __LINE__, "seed %llu, %u blocks, %u registers: %s", (unsigned long long)seed,
+                  blocks, fixture_options.registers, wrong);
+    }
+}
+
+static void random_functions(uint32_t registers)
+{
+    fixture_options.registers = registers;
+    for (uint64_t seed = 1; seed <= 400 && test_state.failed_checks == 0; seed++) {
+        expect_right(seed * 7919 + registers, 1 + (uint32_t)(seed % 40), 1 + (uint32_t)(seed % 23));
+    }
+    fixture_options.registers = 0;
+}
+
+static void random_functions_are_right(void)
+{
+    random_functions(0);
+}
+static void they_are_with_four_registers(void)
+{
+    random_functions(4);
+}
+static void they_are_with_one_register(void)
+{
+    random_functions(1);
+}
+
+static void they_are_on_real_machines(void)
+{
+    static const struct {
+        const struct jit_target *target;
+        uint8_t arch, abi;
+        uint32_t cpu;
+    } machines[] = {
+        {&x86_target, JIT_X86_64, JIT_ABI_SYSV, 0},
+        {&x86_target, JIT_X86_64, JIT_ABI_WINDOWS, JIT_CPU_BMI1 | JIT_CPU_BMI2},
+        {&arm64_target, JIT_ARM64, JIT_ABI_AAPCS64, 0},
+    };
+    for (uint32_t i = 0; i < ARRAY_SIZE(machines); i++) {
+        fixture_target = machines[i].target;
+        fixture_options =
+            (struct jit_options){.arch = machines[i].arch, .abi = machines[i].abi, .cpu = machines[i].cpu};
+        random_functions(0);
+        random_functions(5);
+    }
+    fixture_target = NULL;
+    fixture_options = (struct jit_options){0};
+}
+
+// --- quality -------------------------------------------------------------------------------------
+
+static uint8_t reg(uint32_t value)
+{
+    return ir_at(&fixture_jit.ir, value)->reg;
+}
+
+static bool allocate(const char *text)
+{
+    if (!fixture_parse(text)) {
+        return false;
+    }
+    const char *wrong = fixture_allocate();
+    if (wrong != NULL) {
+        test_fail(__FILE__, __LINE__, "%s", wrong);
+    }
+    return wrong == NULL;
+}
+
+static const char counted_loop[] = "func 0 entry b1\n"
+                                   "b1:\n"
+                                   "  v1 = param #0\n"
+                                   "  v2 = const #0\n"
+                                   "  jump -> b2\n"
+                                   "b2: <- b1, b2\n"
+                                   "  v3 = phi v2, v5\n"
+                                   "  v4 = phi v2, v6\n"
+                                   "  v7 = load64 [v1 + v3 << 3]\n"
+                                   "  v5 = add64 v3, #1\n"
+                                   "  v6 = xor64 v4, v7\n"
+                                   "  branch ult64 v5, #100 -> b2, b3\n"
+                                   "b3: <- b2\n"
+                                   "  ret v6\n";
+
+static void a_loop_moves_nothing(void)
+{
+    REQUIRE(allocate(counted_loop));
+    CHECK_EQ(reg(3), reg(5));
+    CHECK_EQ(reg(4), reg(6));
+    CHECK_EQ(fixture_jit.ir.order_count, 3);
+    CHECK_EQ(fixture_edge_moves(), 2); // the two zeros, once
+}
+
+// The counter is compared behind its step: the step goes to the edge, and still nothing moves.
+static void a_step_waits_for_the_last_read(void)
+{
+    static char text[sizeof counted_loop];
+    memcpy(text, counted_loop, sizeof text);
+    strstr(text, "ult64 v5")[7] = '3';
+    REQUIRE(allocate(text));
+    CHECK(ir_at(&fixture_jit.ir, 5)->block != 2);
+    CHECK_EQ(reg(3), reg(5));
+    CHECK_EQ(fixture_edge_moves(), 2);
+}
+
+// v5 is needed behind the loop and cannot be in the counter's register, which the exit does not need: the
+// move comes before the branch, and the block of the edge goes.
+static void a_move_goes_before_the_branch(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = const #0\n"
+                     "  jump -> b2\n"
+                     "b2: <- b1, b2\n"
+                     "  v3 = phi v2, v5\n"
+                     "  v5 = load64 [v1 + v3]\n"
+                     "  v6 = load64 [v5 + v3]\n"
+                     "  branch ult64 v6, #100 -> b2, b3\n"
+                     "b3: <- b2\n"
+                     "  ret v5\n"));
+    CHECK_EQ(fixture_jit.ir.order_count, 3);
+    CHECK_EQ(fixture_edge_moves(), 1);
+}
+
+// Both ways lead back, with other moves: one of them keeps its block.
+static void of_two_ways_back_one_has_its_moves_early(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = const #0\n"
+                     "  jump -> b2\n"
+                     "b2: <- b1, b2, b2\n"
+                     "  v3 = phi v2, v4, v5\n"
+                     "  v4 = load64 [v1 + v3]\n"
+                     "  v5 = load64 [v4 + v3]\n"
+                     "  v6 = load64 [v5 + v3]\n"
+                     "  branch ult64 v6, #100 -> b2, b2\n"));
+    CHECK_EQ(fixture_jit.ir.order_count, 3);
+}
+
+static void a_call_finds_its_arguments(void)
+{
+    fixture_options.arch =
+        JIT_X86_64; // whose convention passes the second argument in register 6, the fourth in 1
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = add64 v1, #5\n"
+                     "  v3 = add64 v2, #6\n"
+                     "  v4 = undef\n"
+                     "  v5 = call #1(v4, v4, v4, v3)\n"
+                     "  v6 = add64 v5, #1\n"
+                     "  ret v6\n"));
+    CHECK_EQ(reg(2), 1);
+    CHECK_EQ(reg(3), 1);
+    CHECK_EQ(reg(5), 0);
+    CHECK_EQ(reg(6), 0);
+}
+
+static void what_lives_over_a_call_is_kept(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = add64 v1, #5\n"
+                     "  v3 = call #1()\n"
+                     "  v4 = add64 v2, v3\n"
+                     "  v5 = call #1()\n"
+                     "  ret v4\n"));
+    CHECK(reg(2) >= 4);
+    CHECK(reg(4) >= 4);
+    CHECK_EQ(reg(5), IR_REG_NONE);
+    CHECK(!fixture_jit.allocation->spilled);
+}
+
+// It is made anew behind the call, in a register that calls destroy, instead of being kept.
+static void numbers_do_not_live_over_calls(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = const #5\n"
+                     "  v2 = call #1()\n"
+                     "  v3 = xor64 v2, v1\n"
+                     "  v4 = call #1(v3)\n"
+                     "  v5 = xor64 v4, v1\n"
+                     "  ret v5\n"));
+    CHECK(!fixture_jit.allocation->spilled);
+    CHECK_EQ(fixture_jit.allocation->used & 0x30, 0);
+    CHECK(ir_at(&fixture_jit.ir, 3)->b != ir_at(&fixture_jit.ir, 5)->b);
+}
+
+static void frame_addresses_do_not_either(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = frame\n"
+                     "  v2 = lea64 [v1 - 8]\n"
+                     "  v3 = call #1(v2)\n"
+                     "  v4 = call #1(v2)\n"
+                     "  ret v4\n"));
+    CHECK_EQ(fixture_jit.allocation->used & 0x30, 0);
+}
+
+// It needs the longest of moves, and would be made in every turn.
+static void long_numbers_are_made_before_loops(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  jump -> b2\n"
+                     "b2: <- b1, b2\n"
+                     "  v2 = phi v1, v4\n"
+                     "  v3 = const #72340172838076673\n"
+                     "  v4 = xor64 v2, v3\n"
+                     "  branch ult64 v4, #100 -> b2, b3\n"
+                     "b3: <- b2\n"
+                     "  ret v4\n"));
+    const struct ir_value *number = ir_at(&fixture_jit.ir, ir_at(&fixture_jit.ir, 4)->b);
+    CHECK_EQ(number->op, IR_CONST);
+    CHECK_EQ(number->block, 1);
+}
+
+// v1 is read nine times, the others once.
+static void what_is_read_most_keeps_its_register(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = load64 [v1]\n"
+                     "  v3 = load64 [v1 + 8]\n"
+                     "  v4 = load64 [v1 + 16]\n"
+                     "  v5 = load64 [v1 + 24]\n"
+                     "  v6 = load64 [v1 + 32]\n"
+                     "  v7 = load64 [v1 + 40]\n"
+                     "  v8 = xor64 v7, v1\n"
+                     "  v9 = xor64 v8, v1\n"
+                     "  v10 = xor64 v9, v1\n"
+                     "  v11 = call #1(v2, v3, v4, v5, v6, v10)\n"
+                     "  ret v11\n"));
+    CHECK(fixture_jit.allocation->spilled);
+    CHECK(reg(1) != IR_REG_NONE);
+}
+
+// Two registers survive calls, one of which is the scratch register as soon as something is spilled; three
+// values do.
+static void slots_are_shared(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = call #1()\n"
+                     "  v2 = call #1()\n"
+                     "  v3 = call #1()\n"
+                     "  v4 = call #1()\n"
+                     "  v5 = call #1(v1, v2, v3, v4)\n"
+                     "  v6 = call #1()\n"
+                     "  v7 = call #1()\n"
+                     "  v8 = call #1()\n"
+                     "  v9 = call #1(v5, v6, v7, v8)\n"
+                     "  ret v9\n"));
+    CHECK(fixture_jit.allocation->spilled);
+    CHECK_EQ(fixture_jit.allocation->slot_count,
+             3); // two at a time, and a result before its operands leave theirs
+}
+
+// --- layout --------------------------------------------------------------------------------------
+
+static bool comes_before(uint32_t a, uint32_t b)
+{
+    return ir_block_at(&fixture_jit.ir, a)->order < ir_block_at(&fixture_jit.ir, b)->order;
+}
+
+// b5 is in the loop although the exits b3 and b6 lie between in the text; the cold exit is last.
+static void loops_are_in_one_piece(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\n"
+                          "b1:\n"
+                          "  v1 = param #0\n"
+                          "  jump -> b2\n"
+                          "b2: <- b1, b5\n"
+                          "  branch eq64 v1, #1 -> b3, b4\n"
+                          "b3: <- b2\n"
+                          "  ret v1\n"
+                          "b4: <- b2\n"
+                          "  branch eq64 v1, #2 -> b6, b5 !cold\n"
+                          "b5: <- b4\n"
+                          "  branch eq64 v1, #3 -> b2, b7\n"
+                          "b6: <- b4\n"
+                          "  ret v1\n"
+                          "b7: <- b5\n"
+                          "  ret v1\n"));
+    REQUIRE_OK(alloc_layout(&fixture_jit));
+    CHECK(comes_before(2, 4) && comes_before(4, 5));
+    CHECK_EQ(ir_block_at(&fixture_jit.ir, 5)->order, ir_block_at(&fixture_jit.ir, 2)->order + 2);
+    CHECK_EQ(ir_block_at(&fixture_jit.ir, 6)->order, 6);
+    CHECK(ir_block_at(&fixture_jit.ir, 6)->cold && !ir_block_at(&fixture_jit.ir, 7)->cold);
+}
+
+// Two ways out of a switch lead to one block with a PHI: each has a block of its own for its move.
+static void edges_have_blocks_for_their_moves(void)
+{
+    REQUIRE(allocate("func 0 entry b1\n"
+                     "b1:\n"
+                     "  v1 = param #0\n"
+                     "  v2 = param #1\n"
+                     "  switch v1 -> b3, b2, b3\n"
+                     "b2: <- b1\n"
+                     "  jump -> b3\n"
+                     "b3: <- b1, b1, b2\n"
+                     "  v4 = phi v1, v2, v1\n"
+                     "  v3 = const #1\n"
+                     "  v5 = add64 v4, v3\n"
+                     "  ret v5\n"));
+}
+
+TEST_SUITE(alloc)
+{
+    RUN(a_loop_moves_nothing);
+    RUN(a_step_waits_for_the_last_read);
+    RUN(a_move_goes_before_the_branch);
+    RUN(of_two_ways_back_one_has_its_moves_early);
+    RUN(a_call_finds_its_arguments);
+    RUN(what_lives_over_a_call_is_kept);
+    RUN(numbers_do_not_live_over_calls);
+    RUN(frame_addresses_do_not_either);
+    RUN(long_numbers_are_made_before_loops);
+    RUN(what_is_read_most_keeps_its_register);
+    RUN(slots_are_shared);
+    RUN(loops_are_in_one_piece);
+    RUN(edges_have_blocks_for_their_moves);
+    RUN(random_functions_are_right);
+    RUN(they_are_with_four_registers);
+    RUN(they_are_with_one_register);
+    RUN(they_are_on_real_machines);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// build_vars: where variables need PHIs: at a join at which they live, when the values that come in differ,
+// or, as not all of them are known at the head of a loop, when the loop writes them. What edges backwards
+// bring is filled in at the end. Registers of the program and slots of its stack both become values this way.
+#include "jit/build.h"
+
+ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t count)
+{
+    size_t blocks = j->ir.block_count;
+    vars->j = j;
+    vars->count = count;
+    vars->first_phi = j->ir.value_count;
+    vars->in = jit_alloc(j, blocks, sizeof(*vars->in));
+    vars->def = jit_alloc(j, blocks, sizeof(*vars->def));
+    vars->mods = jit_alloc(j, j->ir.loop_count, sizeof(*vars->mods));
+    vars->out = jit_alloc(j, blocks * count, sizeof(*vars->out));
+    bool full = vars->in == NULL || vars->def == NULL || vars->mods == NULL || vars->out == NULL;
+    return full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
+// From the last block to the first: a loop's head comes when all of its other blocks were there.
+void build_vars_find_mods(struct build_vars *vars)
+{
+    const struct ir *ir = &vars->j->ir;
+    for (uint32_t i = ir->order_count; i-- > 0;) {
+        uint32_t at = ir->order[i], loop = ir_block_at(ir, at)->loop;
+        vars->mods[loop] |= vars->def[at];
+        if (loop != IR_NONE && ir->loops[loop].head == at) {
+            vars->mods[ir->loops[loop].parent] |= vars->mods[loop];
+        }
+    }
+}
+
+// Variables that may change on the ways back to `at`: none when no way back leads there, all of them when one
+// comes from outside of a loop that `at` heads.
+static uint64_t unknown_at(const struct build_vars *vars, uint32_t at)
+{
+    const struct ir *ir = &vars->j->ir;
+    const struct ir_block *block = ir_block_at(ir, at);
+    bool heads = block->loop != IR_NONE && ir->loops[block->loop].head == at, back = false;
+    for (uint32_t p = 0; p < block->pred_count; p++) {
+        uint32_t pred = block->preds[p];
+        if (ir_block_at(ir, pred)->order < block->order) {
+            continue;
+        }
+        if (!heads || !ir_dominates(ir, at, pred)) {
+            return UINT64_MAX;
+        }
+        back = true;
+    }
+    return back ? vars->mods[block->loop] : 0;
+}
+
+// What all predecessors that are done have in `var`, or IR_NONE when they differ.
+static uint32_t agreed(const struct build_vars *vars, const struct ir_block *block, uint32_t var)
+{
+    uint32_t value = IR_NONE;
+    for (uint32_t p = 0; p < block->pred_count; p++) {
+        uint32_t pred = block->preds[p];
+        if (ir_block_at(&vars->j->ir, pred)->order >= block->order) {
+            continue;
+        }
+        uint32_t one = vars->out[(size_t)pred * vars->count + var];
+        if (value != IR_NONE && one != value) {
+            return IR_NONE;
+        }
+        value = one;
+    }
+    return value;
+}
+
+// Its operands come when all blocks are done; until then `imm` has the variable.
+static uint32_t make_phi(struct build_vars *vars, uint32_t at, uint32_t var)
+{
+    struct ir *ir = &vars->j->ir;
+    const struct ir_block *block = ir_block_at(ir, at);
+    uint32_t phi = ir_new(vars->j, IR_PHI, 64, 0, block->pred_count, var);
+    if (phi != IR_NONE) {
+        ir_at(ir, phi)->pc = block->pc;
+        ir_insert_after(ir, at, IR_NONE, phi);
+        vars->operand_count += block->pred_count;
+    }
+    return phi;
+}
+
+bool build_vars_enter(struct build_vars *vars, uint32_t at)
+{
+    const struct ir_block *block = ir_block_at(&vars->j->ir, at);
+    uint64_t unknown = unknown_at(vars, at);
+    for (uint32_t var = 0; var < vars->count; var++) {
+        uint32_t value = IR_NONE; // not alive
+        if ((vars->in[at] >> var & 1) != 0) {
+            value = (unknown >> var & 1) != 0 ? IR_NONE : agreed(vars, block, var);
+            value = value != IR_NONE ? value : make_phi(vars, at, var);
+            if (value == IR_NONE) {
+                return false;
+            }
+        }
+        vars->now[var] = value;
+    }
+    return true;
+}
+
+void build_vars_leave(struct build_vars *vars, uint32_t at)
+{
+    memcpy(vars->out + (size_t)at * vars->count, vars->now, vars->count * sizeof(*vars->now));
+}
+
+static void fill_phi(const struct build_vars *vars, struct ir_value *phi, uint32_t *list)
+{
+    const struct ir_block *block = ir_block_at(&vars->j->ir, phi->block);
+    for (uint32_t p = 0; p < block->pred_count; p++) {
+        list[p] = vars->out[(size_t)block->preds[p] * vars->count + (size_t)phi->imm];
+    }
+    phi->a = ir_pool_index(&vars->j->ir, list);
+    phi->imm = 0;
+}
+
+ebpf_result_t build_vars_fill(struct build_vars *vars)
+{
+    const struct ir *ir = &vars->j->ir;
+    uint32_t *list = jit_alloc(vars->j, vars->operand_count, sizeof(*list));
+    if (list == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+            if (v >= vars->first_phi) {
+                fill_phi(vars, ir_at(ir, v), list);
+                list += ir_at(ir, v)->b;
+            }
+        }
+    }
+    return EBPF_SUCCESS;
+}

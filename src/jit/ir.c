@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// ir: memory of a translation, values and blocks of the intermediate form.
+#include "jit/ir.h"
+
+#define PURE  IR_PURE
+#define READ  IR_READ
+#define WRITE IR_WRITE
+#define END   IR_END
+#define ADDR  IR_ADDR
+#define COMM  IR_COMM
+#define IMM   IR_IMM_B
+const struct ir_op_info ir_op_rows[IR_OP_COUNT] = {
+#define OP(id, text, operands, flags) [IR_##id] = {text, operands, flags, sizeof(operands) - 1},
+#include "jit/ir_ops.def"
+#undef OP
+};
+#undef PURE
+#undef READ
+#undef WRITE
+#undef END
+#undef ADDR
+#undef COMM
+#undef IMM
+
+// --- memory --------------------------------------------------------------------------------------
+
+static void note_peak(struct jit *j)
+{
+    size_t values = (size_t)j->ir.value_count * sizeof(struct ir_value);
+    if (j->memory.used + values > j->memory.peak) {
+        j->memory.peak = j->memory.used + values;
+    }
+}
+
+void *jit_alloc(struct jit *j, size_t count, size_t size)
+{
+    struct jit_memory *m = &j->memory;
+    size_t bytes;
+    if (!mul_size(count, size, &bytes) || bytes > m->size) {
+        return NULL;
+    }
+    bytes = (size_t)align_up(bytes, 16);
+    if (bytes > m->size - m->used) {
+        return NULL;
+    }
+    void *memory = m->base + m->used;
+    m->used += bytes;
+    note_peak(j);
+    return memset(memory, 0, bytes);
+}
+
+void jit_rewind(struct jit *j, size_t mark)
+{
+    j->memory.used = mark;
+}
+
+ebpf_result_t jit_refuse(struct jit *j, uint32_t pc)
+{
+    j->bad_pc = pc;
+    return EBPF_JIT_COMPILATION_FAILED;
+}
+
+// --- values --------------------------------------------------------------------------------------
+
+uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_t b, int64_t imm)
+{
+    struct ir *ir = &j->ir;
+    struct jit_memory *m = &j->memory;
+    if (m->size - m->used < sizeof(struct ir_value)) {
+        return IR_NONE;
+    }
+    m->size -= sizeof(struct ir_value);
+    uint32_t value = ir->value_count++;
+    *ir_at(ir, value) =
+        (struct ir_value){.op = (uint8_t)op, .width = width, .reg = IR_REG_NONE, .a = a, .b = b, .imm = imm};
+    note_peak(j);
+    return value;
+}
+
+uint32_t ir_new_like(struct jit *j, const struct ir_value *like)
+{
+    struct ir_value copy = *like;
+    uint32_t value = ir_new(j, IR_NOP, 64, IR_NONE, IR_NONE, 0);
+    if (value != IR_NONE) {
+        copy.next = copy.block = IR_NONE;
+        *ir_at(&j->ir, value) = copy;
+    }
+    return value;
+}
+
+static bool is_leading(const struct ir *ir, uint32_t value)
+{
+    uint8_t op = ir_at(ir, value)->op;
+    return op == IR_PARAM || op == IR_PHI;
+}
+
+void ir_insert_after(struct ir *ir, uint32_t block, uint32_t after, uint32_t value)
+{
+    struct ir_block *b = ir_block_at(ir, block);
+    struct ir_value *v = ir_at(ir, value);
+    if (after == IR_NONE && !is_leading(ir, value)) {
+        for (uint32_t i = b->first; i != IR_NONE && is_leading(ir, i); i = ir_at(ir, i)->next) {
+            after = i;
+        }
+    }
+    uint32_t *link = after == IR_NONE ? &b->first : &ir_at(ir, after)->next;
+    v->block = block;
+    v->next = *link;
+    *link = value;
+    if (v->next == IR_NONE) {
+        b->last = value;
+    }
+}
+
+void ir_append(struct ir *ir, uint32_t block, uint32_t value)
+{
+    struct ir_block *b = ir_block_at(ir, block);
+    uint32_t after = b->last;
+    if (after != IR_NONE && (ir_op_info(ir_at(ir, after)->op)->flags & IR_END) != 0) {
+        uint32_t i = b->first;
+        after = IR_NONE;
+        for (; i != b->last; i = ir_at(ir, i)->next) {
+            after = i;
+        }
+    }
+    if (after != IR_NONE) {
+        ir_insert_after(ir, block, after, value);
+        return;
+    }
+    struct ir_value *v = ir_at(ir, value);
+    v->block = block;
+    v->next = b->first;
+    b->first = value;
+    if (v->next == IR_NONE) {
+        b->last = value;
+    }
+}
+
+void ir_become_copy(struct ir *ir, uint32_t value, uint32_t of)
+{
+    struct ir_value *v = ir_at(ir, value);
+    v->op = IR_COPY;
+    v->width = 64;
+    v->a = of;
+    v->b = v->c = v->d = IR_NONE;
+    v->flags = 0;
+}
+
+void ir_become_const(struct ir *ir, uint32_t value, int64_t imm)
+{
+    struct ir_value *v = ir_at(ir, value);
+    v->op = IR_CONST;
+    v->width = 64;
+    v->imm = imm;
+    v->a = v->b = v->c = v->d = IR_NONE;
+    v->flags = 0;
+}
+
+// --- blocks --------------------------------------------------------------------------------------
+
+static bool grow_blocks(struct jit *j)
+{
+    struct ir *ir = &j->ir;
+    uint32_t capacity = ir->block_capacity == 0 ? 16 : ir->block_capacity * 2;
+    struct ir_block *blocks = jit_alloc(j, capacity, sizeof(*blocks));
+    uint32_t *order = jit_alloc(j, capacity, sizeof(*order));
+    if (blocks == NULL || order == NULL) {
+        return false;
+    }
+    if (ir->block_count != 0) {
+        memcpy(blocks, ir->blocks, ir->block_count * sizeof(*blocks));
+        memcpy(order, ir->order, ir->order_count * sizeof(*order));
+    }
+    ir->blocks = blocks;
+    ir->order = order;
+    ir->block_capacity = capacity;
+    return true;
+}
+
+uint32_t ir_new_block(struct jit *j, uint32_t pc)
+{
+    struct ir *ir = &j->ir;
+    if (ir->block_count >= ir->block_capacity && !grow_blocks(j)) {
+        return IR_NONE;
+    }
+    if (ir->block_count == 0) {
+        ir->block_count = 1; // IR_NONE
+    }
+    ir->blocks[ir->block_count] = (struct ir_block){.pc = pc};
+    return ir->block_count++;
+}
+
+uint32_t ir_successor_count(const struct ir_block *b)
+{
+    if (b->target_count != 0) {
+        return b->target_count;
+    }
+    return (b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE);
+}
+
+uint32_t ir_successor(const struct ir_block *b, uint32_t i)
+{
+    return b->target_count != 0 ? b->targets[i] : b->succ[i];
+}
+
+void ir_remove_edge(struct ir *ir, uint32_t from, uint32_t to)
+{
+    struct ir_block *b = ir_block_at(ir, to);
+    uint32_t k = 0;
+    while (k < b->pred_count && b->preds[k] != from) {
+        k++;
+    }
+    if (k == b->pred_count) {
+        return;
+    }
+    b->pred_count--;
+    for (uint32_t i = k; i < b->pred_count; i++) {
+        b->preds[i] = b->preds[i + 1];
+    }
+    for (uint32_t p = b->first; p != IR_NONE && is_leading(ir, p); p = ir_at(ir, p)->next) {
+        struct ir_value *v = ir_at(ir, p);
+        if (v->op == IR_PHI) {
+            uint32_t *list = ir_pool(ir, v);
+            v->b--;
+            for (uint32_t i = k; i < v->b; i++) {
+                list[i] = list[i + 1];
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+// ir: the intermediate form: one function in SSA. Values are records, named by number; blocks are lists of
+// values that end in one with IR_END. The rules are checked by ir_check after every pass of Debug builds.
+// Inside the folder only.
+#pragma once
+
+#include "jit/jit.h"
+
+#define IR_NONE 0u // no value, no block
+
+enum ir_op {
+#define OP(id, ...) IR_##id,
+#include "jit/ir_ops.def"
+#undef OP
+    IR_OP_COUNT
+};
+
+enum ir_op_flags {
+    IR_PURE = 1 << 0,
+    IR_READ = 1 << 1,
+    IR_WRITE = 1 << 2,
+    IR_END = 1 << 3,
+    IR_ADDR = 1 << 4,
+    IR_COMM = 1 << 5,
+    IR_IMM_B = 1 << 6,
+};
+
+struct ir_op_info {
+    const char *text;
+    const char *operands; // letters a b c d, or "p"
+    uint8_t flags;        // enum ir_op_flags
+    uint8_t count;        // letters
+};
+extern const struct ir_op_info ir_op_rows[IR_OP_COUNT];
+static inline const struct ir_op_info *ir_op_info(unsigned op)
+{
+    return &ir_op_rows[op < IR_OP_COUNT ? op : 0];
+}
+
+// Conditions of BRANCH and SELECT. cond ^ 1 is the opposite.
+enum ir_cond {
+    IR_EQ,
+    IR_NE,
+    IR_ULT,
+    IR_UGE,
+    IR_ULE,
+    IR_UGT,
+    IR_SLT,
+    IR_SGE,
+    IR_SLE,
+    IR_SGT,
+    IR_SET,   // a & b has a bit
+    IR_CLEAR, // it has none
+    IR_COND_COUNT
+};
+
+enum ir_value_flags {
+    IR_IMM = 1 << 0,     // `imm` takes the place of operand b (of STORE: c)
+    IR_NONZERO = 1 << 1, // divisor
+    IR_STEP = 1 << 2,    // the next value of a loop's counter: best in the counter's register
+    IR_COLD = 1 << 3,    // BRANCH: succ[0] is unlikely
+};
+
+#define IR_REG_NONE 0xff
+
+struct ir_value {
+    uint8_t op;     // enum ir_op
+    uint8_t width;  // 32 or 64; memory: bits of the access
+    uint8_t cond;   // enum ir_cond
+    uint8_t cwidth; // width of a comparison
+    uint8_t flags;  // enum ir_value_flags
+    uint8_t scale;  // ADDR: 0-3
+    uint8_t reg;    // after allocation: its register, or IR_REG_NONE
+    uint8_t mark;   // for the pass that runs
+    uint32_t slot;  // after allocation, without register: spill slot + 1; 0: it needs none
+    uint32_t uses;  // after ir_count_uses
+    uint32_t block, next;
+    uint32_t a, b, c, d;
+    int32_t disp;
+    uint32_t pc; // instruction that it comes from
+    int64_t imm;
+};
+
+struct ir_block {
+    uint32_t first, last; // values; the last one has IR_END
+    uint32_t succ[2];     // blocks; IR_NONE
+    uint32_t *targets;    // of SWITCH, target_count of them; succ is unused then
+    uint32_t target_count;
+    uint32_t *preds; // pred_count; a block that goes here twice is there twice
+    uint32_t pred_count;
+    uint32_t pc;    // first instruction
+    uint32_t order; // position in ir.order
+    uint32_t idom;  // after ir_find_loops
+    uint32_t dom_first,
+        dom_last;  // pre-order numbers of the dominator tree: a dominates b: a.first <= b.first <= a.last
+    uint32_t loop; // innermost loop, index in ir.loops, or IR_NONE
+    uint8_t depth; // of loops
+    uint8_t mark;
+    bool cold;      // unlikely
+    uint32_t extra; // of the pass or the target that works on it
+    uint32_t
+        edge; // after alloc_layout, of a block with one successor: its place among the predecessors there
+};
+
+struct ir_loop {
+    uint32_t head, parent; // block, loop
+};
+
+// Memory of one translation: a stack from the bottom of the workspace; values grow down from its top, so
+// that both can grow until they meet.
+struct jit_memory {
+    uint8_t *base;
+    size_t used, size; // size shrinks as values are made
+    size_t peak;       // of both
+};
+
+// One function.
+struct ir {
+    struct jit_memory *memory;
+    struct ir_value *top;    // value n is top[-n]
+    uint32_t value_count;    // numbers below are in use; 0 is none
+    struct ir_block *blocks; // 1..block_count-1
+    uint32_t block_count, block_capacity;
+    uint32_t *order; // blocks in the order of the layout; reverse post-order until alloc_layout
+    uint32_t order_count;
+    struct ir_loop *loops; // 1..
+    uint32_t loop_count;
+    uint32_t entry;     // block
+    uint32_t func;      // number of the function
+    uint32_t frame_low; // bytes of the program's frame below r10 that are in use; 0: none
+    bool has_calls;     // calls another function
+    bool is_entry;
+    uint32_t params; // bits: PARAMs that have uses
+};
+
+// A translation under way.
+struct jit {
+    const struct jit_input *input;
+    const struct jit_options *options;
+    const struct jit_target *target;
+    struct jit_memory memory;
+    struct ir ir; // the function at work
+    struct jit_code *out;
+    uint32_t *func_offset;     // by function: where its code starts, for CALL_LOCAL; UINT32_MAX: not yet
+    uint8_t *func_inlined;     // by function: all its callers have taken it in: no code of its own
+    uint8_t *func_aborts;      // by function: it, or one that it calls, may set jit_run.aborted
+    struct build_facts *facts; // by function, of build_program
+    uint32_t bad_pc;
+    bool crowded;  // alloc_registers found more values at a time than the frame has room for
+    bool changed;  // a pass since the last simplification changed something that another one may profit from
+    void *emitter; // of the target, over all functions
+    struct alloc_result *allocation;
+};
+
+// --- a translation, step by step: what jit_translate does, and tests (jit.c) -------------------
+
+// Sets up memory for j->input (NULL: one function) and j->options, which are set; the rest of *j is zero.
+ebpf_result_t jit_begin(struct jit *j, void *workspace, size_t size) MUST_CHECK;
+// An empty j->ir for function `func`. What the last one held is void when memory is rewound to where it
+// began.
+void jit_begin_function(struct jit *j, uint32_t func);
+// Passes [first, end) of enum jit_pass_number, as far as options.passes has them. Debug builds trap when a
+// pass leaves the form broken.
+ebpf_result_t jit_run_passes(struct jit *j, unsigned first, unsigned end) MUST_CHECK;
+
+// --- memory (ir.c) -------------------------------------------------------------------------------
+
+// Zeroed, 16-byte aligned; NULL: the workspace is full. Sizes are not rounded for `bytes`.
+void *jit_alloc(struct jit *j, size_t count, size_t size);
+// What was allocated after `mark` (jit->memory.used then) is free again. Values stay.
+void jit_rewind(struct jit *j, size_t mark);
+ebpf_result_t jit_refuse(struct jit *j, uint32_t pc) MUST_CHECK; // EBPF_JIT_COMPILATION_FAILED
+
+// --- values (ir.c) -------------------------------------------------------------------------------
+
+static inline struct ir_value *ir_at(const struct ir *ir, uint32_t value)
+{
+    return ir->top - value;
+}
+static inline struct ir_block *ir_block_at(const struct ir *ir, uint32_t block)
+{
+    return &ir->blocks[block];
+}
+// Operand list of PHI, HELPER, CALL, CALL_LOCAL: v->b of them. The pool is the workspace, in units of 4
+// bytes.
+static inline uint32_t *ir_pool(const struct ir *ir, const struct ir_value *v)
+{
+    return (uint32_t *)(void *)ir->memory->base + v->a;
+}
+// The pool index of memory that jit_alloc gave.
+static inline uint32_t ir_pool_index(const struct ir *ir, const uint32_t *list)
+{
+    return (uint32_t)(list - (const uint32_t *)(const void *)ir->memory->base);
+}
+// Number of operands of `v`, IR_NONE ones included, and where operand i is stored.
+static inline uint32_t ir_operand_count(const struct ir_value *v)
+{
+    const struct ir_op_info *info = ir_op_info(v->op);
+    return info->operands[0] == 'p' ? v->b : info->count;
+}
+static inline uint32_t *ir_operand(const struct ir *ir, struct ir_value *v, uint32_t i)
+{
+    const char *operands = ir_op_info(v->op)->operands;
+    uint32_t *fields = (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a)); // a, b, c, d
+    return operands[0] == 'p' ? ir_pool(ir, v) + i : fields + (operands[i] - 'a');
+}
+
+// A new value that is in no block yet, IR_NONE when the workspace is full. Pointers to other values stay
+// valid.
+uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_t b, int64_t imm);
+// The same, a copy of `like`.
+uint32_t ir_new_like(struct jit *j, const struct ir_value *like);
+// Puts `value` behind `after` in its block; IR_NONE: first, but behind PARAMs and PHIs when it is none.
+void ir_insert_after(struct ir *ir, uint32_t block, uint32_t after, uint32_t value);
+// At the end of the block, before the END if there is one.
+void ir_append(struct ir *ir, uint32_t block, uint32_t value);
+// `value` becomes a copy of `of`: users are redirected by ir_clean.
+void ir_become_copy(struct ir *ir, uint32_t value, uint32_t of);
+void ir_become_const(struct ir *ir, uint32_t value, int64_t imm);
+// The value behind copies.
+static inline uint32_t ir_resolve(const struct ir *ir, uint32_t value)
+{
+    while (ir_at(ir, value)->op == IR_COPY) {
+        value = ir_at(ir, value)->a;
+    }
+    return value;
+}
+static inline bool ir_is_const(const struct ir *ir, uint32_t value, int64_t *imm)
+{
+    const struct ir_value *v = ir_at(ir, value);
+    if (v->op != IR_CONST) {
+        return false;
+    }
+    *imm = v->imm;
+    return true;
+}
+
+// --- blocks (ir.c, ir_loops.c) -------------------------------------------------------------------
+
+// IR_NONE: the workspace is full. Pointers to blocks do not survive it.
+uint32_t ir_new_block(struct jit *j, uint32_t pc);
+uint32_t ir_successor_count(const struct ir_block *b);
+uint32_t ir_successor(const struct ir_block *b, uint32_t i);
+// Takes the edge out: the predecessor's place goes, PHIs lose that operand.
+void ir_remove_edge(struct ir *ir, uint32_t from, uint32_t to);
+// Finds blocks that are reached (others leave ir.order, and their edges go), in reverse post-order; sets
+// blocks[].order.
+ebpf_result_t ir_find_order(struct jit *j) MUST_CHECK;
+// Dominators and loops, over ir.order. Needs ir_find_order.
+ebpf_result_t ir_find_loops(struct jit *j) MUST_CHECK;
+static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)
+{
+    return ir->blocks[a].dom_first <= ir->blocks[b].dom_first &&
+           ir->blocks[b].dom_first <= ir->blocks[a].dom_last;
+}
+
+// --- whole functions -----------------------------------------------------------------------------
+
+// Forwards copies, folds PHIs of one value, removes what nothing needs; sets uses. (ir_clean.c)
+ebpf_result_t ir_clean(struct jit *j) MUST_CHECK;
+void ir_count_uses(struct ir *ir);
+// The rules of the form. NULL when they hold, else what is wrong, and *value or *block where. (ir_check.c)
+const char *ir_check(const struct jit *j, uint32_t *where);
+// Text form, line by line: `put` gets each line without newline. (ir_print.c) For example:
+//   func 0 entry b1
+//   b1: depth 0
+//     v1 = param 0
+//     v4 = load32 [v1 + v2 << 2 + 16]
+//     v5 = add64 v4, 7
+//     branch ult32 v5, v4 -> b2, b3
+void ir_print(const struct ir *ir, void (*put)(void *user, const char *line), void *user);
+// Makes the function that the text describes, for tests. `j` needs memory. EBPF_INVALID_ARGUMENT.
+// (ir_parse.c)
+ebpf_result_t ir_parse(struct jit *j, const char *text, uint32_t *bad_line) MUST_CHECK;
+// Runs the function, before or after lowering, but not after allocation; for tests. (ir_interp.c)
+struct ir_machine {
+    uint64_t params[7];
+    uint64_t (*call)(void *user, uint32_t op, int64_t imm, const uint64_t *args, uint32_t count);
+    void *user;
+    uint64_t frame_top;
+    uint64_t steps; // that are left
+};
+ebpf_result_t ir_run(struct jit *j, struct ir_machine *m, uint64_t *result) MUST_CHECK;
+
+// --- passes (jit_passes.def) ---------------------------------------------------------------------
+
+#define PASS(id, name, function, needed) ebpf_result_t function(struct jit *j) MUST_CHECK;
+#include "jit/jit_passes.def"
+#undef PASS
+// What the build needs to know of the whole program, before the first function: func_inlined, func_aborts,
+// facts.
+ebpf_result_t build_program(struct jit *j) MUST_CHECK;
+static inline bool jit_has_pass(const struct jit *j, enum jit_pass_number pass)
+{
+    return (j->options->passes >> pass & 1) != 0;
+}

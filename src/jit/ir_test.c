@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// Order, dominators, loops and cleaning of functions given as text.
+#include "jit/ir.h"
+#include "tests/test.h"
+
+static _Alignas(16) uint8_t workspace[1024 * 1024];
+static const struct jit_options options = {.passes = JIT_ALL_PASSES};
+static struct jit jit;
+
+static bool parse(const char *text)
+{
+    uint32_t line;
+    jit = (struct jit){.options = &options};
+    if (jit_begin(&jit, workspace, sizeof(workspace)) != EBPF_SUCCESS) {
+        return false;
+    }
+    jit_begin_function(&jit, 0);
+    return ir_parse(&jit, text, &line) == EBPF_SUCCESS;
+}
+
+static void collect(void *user, const char *line)
+{
+    char *text = user;
+    size_t length = str_len(text);
+    str_format(text + length, 2000 - length, "%s\n", line);
+}
+
+static void check_text(const char *expected)
+{
+    static char text[2000];
+    text[0] = '\0';
+    ir_print(&jit.ir, collect, text);
+    CHECK_STR(text, expected);
+}
+
+static void loops_are_found_with_their_depth(void)
+{
+    REQUIRE(parse("func 0 entry b1\nb1:\n v1 = param #0\n jump -> b2\n"
+                  "b2: <- b1, b4\n branch eq64 v1, #0 -> b5, b3\n"
+                  "b3: <- b2, b3\n branch eq64 v1, #1 -> b3, b4\n"
+                  "b4: <- b3\n jump -> b2\nb5: <- b2\n ret v1\n"));
+    CHECK_EQ(jit.ir.loop_count, 3); // two, and none
+    CHECK_EQ(jit.ir.blocks[1].depth, 0);
+    CHECK_EQ(jit.ir.blocks[2].depth, 1);
+    CHECK_EQ(jit.ir.blocks[3].depth, 2);
+    CHECK_EQ(jit.ir.blocks[4].depth, 1);
+    CHECK_EQ(jit.ir.blocks[5].depth, 0);
+    CHECK_EQ(jit.ir.loops[jit.ir.blocks[3].loop].parent, jit.ir.blocks[2].loop);
+    CHECK(ir_dominates(&jit.ir, 2, 4) && ir_dominates(&jit.ir, 2, 5) && !ir_dominates(&jit.ir, 4, 5));
+    CHECK_EQ(jit.ir.order[0], 1);
+}
+
+static void loops_that_are_entered_twice_are_no_loops(void)
+{
+    REQUIRE(parse(
+        "func 0 entry b1\nb1:\n v1 = param #0\n branch eq64 v1, #0 -> b2, b3\n"
+        "b2: <- b1, b3\n jump -> b3\nb3: <- b1, b2\n branch eq64 v1, #1 -> b2, b4\nb4: <- b3\n ret v1\n"));
+    CHECK_EQ(jit.ir.loop_count, 1);
+    CHECK_EQ(jit.ir.blocks[3].idom, 1);
+}
+
+static void cleaning_forwards_and_removes(void)
+{
+    REQUIRE(parse("func 0 entry b1\nb1:\n v1 = param #0\n v2 = param #1\n v3 = copy v1\n v4 = neg64 v2\n"
+                  " v9 = load32 [v2]\n v10 = fetch_add64 [v2], v1\n jump -> b2\n"
+                  "b2: <- b1, b2\n v5 = phi v3, v5\n v6 = phi v1, v7\n v7 = add64 v6, #1\n v8 = phi v4, v8\n"
+                  " branch eq64 v5, v7 -> b2, b3\nb3: <- b2\n ret v5\n"));
+    REQUIRE_OK(ir_clean(&jit));
+    check_text("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v10 = fetch_add64 [v2], v1\n"
+               "  jump -> b2\nb2: <- b1, b2\n  v6 = phi v1, v7\n  v7 = add64 v6, #1\n"
+               "  branch eq64 v1, v7 -> b2, b3\nb3: <- b2\n  ret v1\n");
+    CHECK_EQ(jit.ir.blocks[0].first, 0);
+    CHECK_EQ(ir_at(&jit.ir, 1)->uses, 4);
+    CHECK_EQ(jit.ir.params, 3);
+}
+
+static void blocks_that_are_not_reached_lose_their_edges(void)
+{
+    REQUIRE(parse("func 0 entry b1\nb1:\n v1 = param #0\n jump -> b3\nb2:\n v2 = const #4\n jump -> b3\n"
+                  "b3: <- b1, b2\n v3 = phi v1, v2\n ret v3\n"));
+    check_text("func 0 entry b1\nb1:\n  v1 = param #0\n  jump -> b3\nb3: <- b1\n  v3 = phi v1\n  ret v3\n");
+}
+
+// --- dominators of random graphs -----------------------------------------------------------------
+
+enum { NODES = 24 };
+
+static uint32_t random_below(uint32_t bound)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 20) % bound;
+}
+
+static bool add_pred(uint32_t to, uint32_t from)
+{
+    struct ir_block *b = ir_block_at(&jit.ir, to);
+    uint32_t *grown = jit_alloc(&jit, b->pred_count + 1, sizeof(*grown));
+    if (grown == NULL) {
+        return false;
+    }
+    if (b->pred_count != 0) {
+        memcpy(grown, b->preds, b->pred_count * sizeof(*grown));
+    }
+    grown[b->pred_count++] = from;
+    b->preds = grown;
+    return true;
+}
+
+static bool make_random_graph(void)
+{
+    jit = (struct jit){.options = &options};
+    if (jit_begin(&jit, workspace, sizeof(workspace)) != EBPF_SUCCESS) {
+        return false;
+    }
+    jit_begin_function(&jit, 0);
+    bool made = true;
+    for (uint32_t b = 1; b <= NODES; b++) {
+        made = made && ir_new_block(&jit, b) == b;
+    }
+    for (uint32_t b = 1; b <= NODES && made; b++) {
+        unsigned count = random_below(8) == 0 ? 0 : 1 + random_below(2);
+        uint32_t end = ir_new(&jit,
+                              count == 0   ? IR_RET
+                              : count == 1 ? IR_JUMP
+                                           : IR_BRANCH,
+                              64, IR_NONE, IR_NONE, 0);
+        made = end != IR_NONE;
+        ir_append(&jit.ir, b, end);
+        for (unsigned i = 0; i < count && made; i++) {
+            uint32_t to = 2 + random_below(NODES - 1); // the entry has no predecessor
+            jit.ir.blocks[b].succ[i] = to;
+            made = add_pred(to, b);
+        }
+    }
+    jit.ir.entry = 1;
+    return made && ir_find_order(&jit) == EBPF_SUCCESS && ir_find_loops(&jit) == EBPF_SUCCESS;
+}
+
+// Which blocks are reached from the entry when `without` cannot be passed.
+static void reach_without(uint32_t without, bool reached[NODES + 1])
+{
+    bool changed = without != 1;
+    memset(reached, 0, (NODES + 1) * sizeof(*reached));
+    reached[1] = changed;
+    while (changed) {
+        changed = false;
+        for (uint32_t b = 1; b <= NODES; b++) {
+            for (uint32_t i = 0; reached[b] && i < ir_successor_count(ir_block_at(&jit.ir, b)); i++) {
+                uint32_t to = ir_successor(ir_block_at(&jit.ir, b), i);
+                changed = changed || (to != without && !reached[to]);
+                reached[to] = reached[to] || to != without;
+            }
+        }
+    }
+}
+
+// A block dominates another one when that is not reached without it.
+static void dominators_are_what_the_word_says(void)
+{
+    for (unsigned round = 0; round < 300; round++) {
+        REQUIRE(make_random_graph());
+        for (uint32_t a = 1; a <= NODES; a++) {
+            bool reached[NODES + 1];
+            reach_without(a, reached);
+            for (uint32_t i = 0; i < jit.ir.order_count && jit.ir.blocks[a].order != UINT32_MAX; i++) {
+                uint32_t b = jit.ir.order[i];
+                CHECK_EQ(ir_dominates(&jit.ir, a, b), a == b || !reached[b]);
+            }
+        }
+    }
+}
+
+static void a_deep_chain_needs_no_stack(void)
+{
+    enum { BLOCKS = 3000 };
+    jit = (struct jit){.options = &options};
+    REQUIRE_OK(jit_begin(&jit, workspace, sizeof(workspace)));
+    jit_begin_function(&jit, 0);
+    for (uint32_t b = 1; b <= BLOCKS; b++) {
+        REQUIRE(ir_new_block(&jit, b) == b);
+        uint32_t end = ir_new(&jit, b == BLOCKS ? IR_UNDEF : IR_JUMP, 64, IR_NONE, IR_NONE, 0);
+        REQUIRE(end != IR_NONE);
+        ir_append(&jit.ir, b, end);
+        jit.ir.blocks[b].succ[0] = b == BLOCKS ? IR_NONE : b + 1;
+        if (b > 1) {
+            jit.ir.blocks[b].preds = jit_alloc(&jit, 1, sizeof(uint32_t));
+            REQUIRE(jit.ir.blocks[b].preds != NULL);
+            jit.ir.blocks[b].preds[0] = b - 1;
+            jit.ir.blocks[b].pred_count = 1;
+        }
+    }
+    jit.ir.entry = 1;
+    REQUIRE_OK(ir_find_order(&jit));
+    REQUIRE_OK(ir_find_loops(&jit));
+    CHECK_EQ(jit.ir.order_count, BLOCKS);
+    CHECK(ir_dominates(&jit.ir, 1, BLOCKS) && ir_dominates(&jit.ir, BLOCKS / 2, BLOCKS));
+}
+
+TEST_SUITE(ir)
+{
+    RUN(loops_are_found_with_their_depth);
+    RUN(loops_that_are_entered_twice_are_no_loops);
+    RUN(cleaning_forwards_and_removes);
+    RUN(blocks_that_are_not_reached_lose_their_edges);
+    RUN(dominators_are_what_the_word_says);
+    RUN(a_deep_chain_needs_no_stack);
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+// lower_address: sums become parts of addresses. Each step replaces one operand by what it is made of; a
+// number of steps that is fixed bounds the work on one address.
+//
+// A sum of two values disappears only if all its users take it in; otherwise both its operands would live on
+// beside it. So uses as an address are counted first. The next value of a loop's counter is needed anyway.
+#include "jit/lower_address.h"
+
+#define STEPS 6
+
+static bool is_memory(unsigned op)
+{
+    return (ir_op_info(op)->flags & IR_ADDR) != 0 && op != IR_LEA;
+}
+
+static bool is_atomic(unsigned op)
+{
+    return op >= IR_ATOMIC_ADD && op <= IR_CMPXCHG;
+}
+
+// The low half of a sum or shift of 64 bits is that of 32 bits: parts may be wider than what they are part
+// of.
+
+// `value` + constant: what is added, and to what.
+static bool split_constant(const struct ir *ir, uint32_t value, uint8_t width, uint32_t *base,
+                           int64_t *constant)
+{
+    const struct ir_value *v = ir_at(ir, value);
+    if ((v->op != IR_ADD && v->op != IR_SUB) || v->width < width || (v->flags & IR_STEP) != 0) {
+        return false;
+    }
+    *base = ir_resolve(ir, v->a);
+    if ((v->flags & IR_IMM) != 0) {
+        *constant = v->imm;
+    } else if (!ir_is_const(ir, ir_resolve(ir, v->b), constant)) {
+        return false;
+    }
+    if (v->op == IR_SUB) {
+        *constant = (int64_t)(0 - (uint64_t)*constant);
+    }
+    if (width == 32) {
+        *constant = (int32_t)*constant; // the upper half is cut off afterwards
+    }
+    return *constant == (int32_t)*constant;
+}
+
+// `value` << 1, 2 or 3.
+static bool split_shift(const struct ir *ir, uint32_t value, uint8_t width, uint32_t *base, uint8_t *scale)
+{
+    const struct ir_value *v = ir_at(ir, value);
+    int64_t count = v->imm;
+    if (v->op != IR_SHL || v->width < width) {
+        return false;
+    }
+    if ((v->flags & IR_IMM) == 0 && !ir_is_const(ir, ir_resolve(ir, v->b), &count)) {
+        return false;
+    }
+    if (count < 1 || count > 3) {
+        return false;
+    }
+    *base = ir_resolve(ir, v->a);
+    *scale = (uint8_t)count;
+    return true;
+}
+
+static bool is_plain_sum(const struct ir_value *v, uint8_t width)
+{
+    return v->op == IR_ADD && v->width >= width && (v->flags & (IR_IMM | IR_STEP)) == 0;
+}
+
+static bool add_displacement(struct ir_value *v, int64_t constant)
+{
+    int64_t sum = v->disp + constant;
+    v->disp = (int32_t)sum;
+    return sum == (int32_t)sum;
+}
+
+// --- steps: each changes the copy `v` and tells whether it applied -------------------------------
+
+static bool take_base_constant(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t base;
+    int64_t constant;
+    if (!split_constant(ir, v->a, 64, &base, &constant)) {
+        return false;
+    }
+    v->a = base;
+    return add_displacement(v, constant);
+}
+
+static bool take_index_constant(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t base;
+    int64_t constant;
+    if (v->b == IR_NONE || !split_constant(ir, v->b, 64, &base, &constant)) {
+        return false;
+    }
+    v->b = base;
+    return add_displacement(v, (int64_t)((uint64_t)constant << v->scale));
+}
+
+static bool take_index_shift(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t base;
+    uint8_t scale;
+    if (v->b == IR_NONE || v->scale != 0 || !split_shift(ir, v->b, 64, &base, &scale)) {
+        return false;
+    }
+    v->b = base;
+    v->scale = scale;
+    return true;
+}
+
+static bool take_sum(const struct ir *ir, struct ir_value *v)
+{
+    const struct ir_value *sum = ir_at(ir, v->a);
+    if (v->b != IR_NONE || !is_plain_sum(sum, 64) || (sum->uses > 1 && sum->mark < sum->uses)) {
+        return false;
+    }
+    bool frame_second = ir_at(ir, ir_resolve(ir, sum->b))->op == IR_FRAME;
+    v->a = ir_resolve(ir, frame_second ? sum->b : sum->a);
+    v->b = ir_resolve(ir, frame_second ? sum->a : sum->b);
+    v->scale = 0;
+    return true;
+}
+
+static bool take_lea(const struct ir *ir, struct ir_value *v)
+{
+    const struct ir_value *lea = ir_at(ir, v->a);
+    if (v->b != IR_NONE || lea->op != IR_LEA || lea->width != 64) {
+        return false;
+    }
+    v->a = lea->a;
+    v->b = lea->b;
+    v->scale = lea->scale;
+    return add_displacement(v, lea->disp);
+}
+
+static bool is_in_frame(const struct ir *ir, uint32_t value)
+{
+    uint32_t base;
+    int64_t constant;
+    return ir_at(ir, value)->op == IR_FRAME ||
+           (split_constant(ir, value, 64, &base, &constant) && ir_at(ir, base)->op == IR_FRAME);
+}
+
+// Frames are bases, shifted values are not.
+static bool change_places(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t base;
+    uint8_t scale;
+    if (v->b == IR_NONE || v->scale != 0 || is_in_frame(ir, v->a)) {
+        return false;
+    }
+    if (!is_in_frame(ir, v->b) &&
+        (!split_shift(ir, v->a, 64, &base, &scale) || split_shift(ir, v->b, 64, &base, &scale))) {
+        return false;
+    }
+    uint32_t a = v->a;
+    v->a = v->b;
+    v->b = a;
+    return true;
+}
+
+typedef bool (*step_fn)(const struct ir *ir, struct ir_value *v);
+static const step_fn steps[] = {take_base_constant, take_sum,         take_lea,
+                                change_places,      take_index_shift, take_index_constant};
+
+static bool fold_once(struct jit *j, struct ir_value *v, size_t step_count, lower_legal_fn legal)
+{
+    for (size_t i = 0; i < step_count; i++) {
+        struct ir_value changed = *v;
+        if (changed.a != IR_NONE && steps[i](&j->ir, &changed) && legal(j, &changed)) {
+            *v = changed;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void fold(struct jit *j, struct ir_value *v, lower_legal_fn legal)
+{
+    size_t count = is_atomic(v->op) ? 1 : ARRAY_SIZE(steps);
+    for (unsigned n = 0; n < STEPS && fold_once(j, v, count, legal); n++) {
+    }
+}
+
+// --- whole functions -----------------------------------------------------------------------------
+
+static void each_value(struct jit *j, lower_legal_fn legal,
+                       void (*act)(struct jit *j, struct ir_value *v, lower_legal_fn legal))
+{
+    const struct ir *ir = &j->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t n = b->first; n != IR_NONE; n = ir_at(ir, n)->next) {
+            act(j, ir_at(ir, n), legal);
+        }
+    }
+}
+
+// A value's marks: uses as an address of its own. What is used comes before its users, so it is clear by
+// then.
+static void count_address(struct jit *j, struct ir_value *v, lower_legal_fn legal)
+{
+    UNUSED(legal);
+    v->mark = 0;
+    if (!is_memory(v->op) && !is_atomic(v->op)) {
+        return;
+    }
+    if (v->a != IR_NONE) {
+        v->a = ir_resolve(&j->ir, v->a);
+        struct ir_value *a = ir_at(&j->ir, v->a);
+        if (v->b == IR_NONE && !is_atomic(v->op) && a->mark < UINT8_MAX) {
+            a->mark++;
+        }
+    }
+    if (is_memory(v->op) && v->b != IR_NONE) {
+        v->b = ir_resolve(&j->ir, v->b);
+    }
+}
+
+static void fold_memory(struct jit *j, struct ir_value *v, lower_legal_fn legal)
+{
+    if (is_memory(v->op) || is_atomic(v->op)) {
+        fold(j, v, legal);
+    }
+}
+
+void lower_addresses(struct jit *j, lower_legal_fn legal)
+{
+    each_value(j, legal, count_address);
+    each_value(j, legal, fold_memory);
+}
+
+// --- sums of sums --------------------------------------------------------------------------------
+
+static bool used_once(const struct ir *ir, uint32_t value)
+{
+    return ir_at(ir, value)->uses == 1;
+}
+
+// Takes in operand `i` (0: a, 1: b) of the LEA, if nothing else needs it.
+static bool take_operand(const struct ir *ir, struct ir_value *v, unsigned i)
+{
+    uint32_t *operand = i == 0 ? &v->a : &v->b, base;
+    int64_t constant;
+    if (*operand == IR_NONE || !used_once(ir, *operand)) {
+        return false;
+    }
+    if (i == 1 && v->scale == 0 && split_shift(ir, *operand, v->width, operand, &v->scale)) {
+        return true;
+    }
+    const struct ir_value *o = ir_at(ir, *operand);
+    if ((i == 0 || v->scale == 0) && split_constant(ir, *operand, v->width, &base, &constant)) {
+        *operand = base;
+        return add_displacement(v, constant);
+    }
+    if (i == 0 && v->b == IR_NONE && o->op == IR_LEA && o->width >= v->width) {
+        v->a = o->a;
+        v->b = o->b;
+        v->scale = o->scale;
+        return add_displacement(v, o->disp);
+    }
+    if (i == 0 && v->b == IR_NONE && is_plain_sum(o, v->width)) {
+        v->a = ir_resolve(ir, o->a);
+        v->b = ir_resolve(ir, o->b);
+        return true;
+    }
+    return false;
+}
+
+static bool take_shifted_base(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t base;
+    uint8_t scale;
+    if (v->b == IR_NONE || v->scale != 0 || !used_once(ir, v->a) ||
+        !split_shift(ir, v->a, v->width, &base, &scale)) {
+        return false;
+    }
+    v->a = v->b;
+    v->b = base;
+    v->scale = scale;
+    return true;
+}
+
+// The sum as an address, nothing taken in yet.
+static bool begin_lea(const struct ir *ir, struct ir_value *lea)
+{
+    lea->op = IR_LEA;
+    lea->a = ir_resolve(ir, lea->a);
+    lea->scale = 0;
+    lea->disp = 0;
+    if ((lea->flags & IR_IMM) != 0) {
+        lea->b = IR_NONE;
+        lea->disp = (int32_t)lea->imm;
+    } else {
+        lea->b = ir_resolve(ir, lea->b);
+    }
+    lea->flags = 0;
+    return lea->imm == (int32_t)lea->imm || lea->b != IR_NONE;
+}
+
+static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
+{
+    const struct ir *ir = &j->ir;
+    struct ir_value lea = *v;
+    bool taken = false;
+    if (v->op != IR_ADD || (v->flags & IR_STEP) != 0 || !begin_lea(ir, &lea)) {
+        return;
+    }
+    // A place in the frame: as an address it costs no register for the frame.
+    if (lea.b == IR_NONE && ir_at(ir, lea.a)->op == IR_FRAME) {
+        taken = legal(j, &lea);
+    }
+    for (unsigned n = 0; n < 3; n++) {
+        struct ir_value next = lea;
+        if (!take_operand(ir, &next, 0) && (next = lea, !take_operand(ir, &next, 1)) &&
+            (next = lea, !take_shifted_base(ir, &next))) {
+            break;
+        }
+        if (!legal(j, &next)) {
+            break;
+        }
+        lea = next;
+        taken = true;
+    }
+    if (taken) {
+        *v = lea;
+        v->imm = 0;
+    }
+}
+
+void lower_sums(struct jit *j, lower_legal_fn legal)
+{
+    each_value(j, legal, make_lea);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// opt: what the passes opt_*.c share: facts about values, value numbers, places to rewrite at. Inside the
+// folder only.
+#pragma once
+
+#include "jit/opt_fold.h"
+
+// --- facts (opt_known.c) -------------------------------------------------------------------------
+
+// What is known of a value: bits that can be set, and its unsigned range. Without facts: all ones, 0, all
+// ones. Nothing can be such a value when min > max.
+struct opt_fact {
+    uint64_t may, min, max;
+};
+#define OPT_TOP ((struct opt_fact){UINT64_MAX, 0, UINT64_MAX})
+
+struct opt_fact opt_exactly(uint64_t value);
+struct opt_fact opt_below(uint64_t max); // 0..max
+struct opt_fact opt_join(struct opt_fact a, struct opt_fact b);
+struct opt_fact opt_meet(struct opt_fact a, struct opt_fact b);
+bool opt_includes(struct opt_fact outer, struct opt_fact inner);
+static inline bool opt_is_empty(struct opt_fact f)
+{
+    return f.min > f.max;
+}
+// Of the low `width` bits.
+struct opt_fact opt_low(struct opt_fact f, unsigned width);
+// Signed range of the low `width` bits.
+void opt_signed_range(struct opt_fact f, unsigned width, int64_t *least, int64_t *most);
+// Fact of what `v` computes from operands with the facts `in`; v is no PHI.
+struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact in[4]);
+// What `value` can be, from its operation and those of its operands alone. For any pass.
+struct opt_fact opt_fact_alone(const struct ir *ir, uint32_t value);
+
+// --- conditions (opt_refine.c) -------------------------------------------------------------------
+
+struct opt_condition {
+    uint8_t cond, cwidth;
+    uint32_t a, b; // values
+};
+enum opt_truth { OPT_UNKNOWN, OPT_FALSE, OPT_TRUE };
+// Whether it holds for all values with these facts.
+enum opt_truth opt_decide(unsigned cond, unsigned cwidth, struct opt_fact a, struct opt_fact b);
+// *a and *b become what is left of them when it holds.
+void opt_assume(unsigned cond, unsigned cwidth, struct opt_fact *a, struct opt_fact *b);
+// a cond b is the same as b (result) a.
+unsigned opt_swapped(unsigned cond);
+
+// --- facts of a whole function (opt_facts.c) -----------------------------------------------------
+
+struct opt_saved {
+    uint32_t value, block; // in whose part of the dominator tree the fact held
+    struct opt_fact fact;
+};
+struct opt {
+    struct jit *j;
+    struct ir *ir;
+    struct opt_fact *facts; // by value; of what is made later nothing is known
+    uint32_t fact_count;
+    uint32_t *tree; // blocks in pre-order of the dominator tree
+    struct opt_saved *saved;
+    uint32_t saved_count, saved_capacity;
+    uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1]
+    uint32_t *table;       // of value numbers
+    uint32_t table_mask;
+    size_t mark;          // of the workspace
+    uint32_t pc;          // of the value that is rewritten
+    uint32_t block, prev; // where the rewriting is: new values go behind `prev`
+    bool changed;         // something that another round may profit from
+    bool full;            // the workspace was
+};
+
+// Memory for the facts. opt_fini gives it back, and what was allocated since.
+ebpf_result_t opt_init(struct opt *o, struct jit *j) MUST_CHECK;
+void opt_fini(struct opt *o);
+// Finds facts that hold for all values wherever they are, and which blocks are reached (block.mark).
+ebpf_result_t opt_find_facts(struct opt *o) MUST_CHECK;
+static inline struct opt_fact opt_fact_of(const struct opt *o, uint32_t value)
+{
+    return value < o->fact_count ? o->facts[value] : OPT_TOP;
+}
+// Sets the fact of `value` from its operands as they are known here.
+void opt_update(struct opt *o, uint32_t value);
+// For a walk over `tree`: facts of conditions hold while the walk is in the part of the tree under the edge.
+// Call with each block in turn. False: the block cannot be reached.
+bool opt_enter(struct opt *o, uint32_t block);
+// Forgets all conditions.
+void opt_leave_all(struct opt *o);
+
+// Range of a PHI that counts from what has the fact `start` to the bound of a test that ends its loop; false:
+// it does not, or may wrap. (opt_counter.c)
+bool opt_counter_range(const struct opt *o, uint32_t phi, struct opt_fact start, struct opt_fact *range);
+
+// --- rewriting -----------------------------------------------------------------------------------
+
+// The dominating value that computes the same as `value`, or IR_NONE, and then this one is found from now on.
+// (opt_number.c)
+ebpf_result_t opt_init_numbers(struct opt *o) MUST_CHECK;
+uint32_t opt_number(struct opt *o, uint32_t value);
+// A new value where the rewriting is. IR_NONE: the workspace is full (o->full).
+uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint32_t b, int64_t imm);
+uint32_t opt_make_const(struct opt *o, uint64_t value);
+
+// Each simplifies one value once and says whether it changed. Operands are resolved and numbered.
+bool opt_algebra(struct opt *o, uint32_t value);  // opt_algebra.c
+bool opt_shifts(struct opt *o, uint32_t value);   // opt_shifts.c
+bool opt_compare(struct opt *o, uint32_t value);  // opt_compare.c: BRANCH and SELECT
+bool opt_popcount(struct opt *o, uint32_t value); // opt_popcount.c
+// Operations of which only low halves are used become 32 bits wide. Needs ir_clean before, and afterwards
+// where there are *copies. (opt_narrow.c)
+ebpf_result_t opt_narrow(struct opt *o, bool *copies) MUST_CHECK;

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+// opt_bytes: a number that is put together from loads side by side becomes one load: b[0] | b[1] << 8 | ...,
+// or in the other order of bytes. All loads are in one block, nobody writes between them, and nothing else
+// uses them; every byte of the new load was loaded before.
+#include "jit/opt_fold.h"
+
+#define MAX_PARTS 8
+#define MAX_NODES 24
+
+struct part {
+    uint32_t load;
+    uint32_t base; // address: base + off
+    int64_t off;
+    uint32_t position, bits; // where it lies in the number
+    bool swapped;            // LOADBE, or swapped afterwards
+};
+
+struct node {
+    uint32_t value, shift;
+    uint32_t room; // bits of the number that operations on the way keep
+};
+
+struct bytes {
+    struct jit *j;
+    struct ir *ir;
+    uint32_t *order; // by value: number in its block
+    uint32_t *epoch; // by value: number of writes before it in its block
+    struct part parts[MAX_PARTS];
+    uint32_t part_count;
+    struct node stack[MAX_NODES];
+    uint32_t depth;
+    bool changed;
+};
+
+// --- taking the number apart ---------------------------------------------------------------------
+
+static bool is_sum(unsigned op)
+{
+    return op == IR_OR || op == IR_ADD || op == IR_XOR; // the same where no bits meet
+}
+
+static bool push(struct bytes *s, uint32_t value, uint32_t shift, uint32_t room)
+{
+    if (s->depth == MAX_NODES) {
+        return false;
+    }
+    s->stack[s->depth++] = (struct node){ir_resolve(s->ir, value), shift, room};
+    return true;
+}
+
+static bool add_part(struct bytes *s, const struct node *n, uint32_t load, bool swap)
+{
+    const struct ir_value *v = ir_at(s->ir, load);
+    if (s->part_count == MAX_PARTS || v->b != IR_NONE || v->uses != 1 || n->shift + v->width > n->room) {
+        return false;
+    }
+    struct part p = {load, ir_resolve(s->ir, v->a), v->disp, n->shift, v->width, swap || v->op == IR_LOADBE};
+    for (unsigned hops = 0; hops < 4; hops++) {
+        const struct ir_value *base = ir_at(s->ir, p.base);
+        int64_t number;
+        if (base->op != IR_ADD || base->width != 64 || (base->flags & IR_IMM) != 0 ||
+            !ir_is_const(s->ir, ir_resolve(s->ir, base->b), &number) || number != (int32_t)number) {
+            break;
+        }
+        p.base = ir_resolve(s->ir, base->a);
+        p.off += number;
+    }
+    s->parts[s->part_count++] = p;
+    return true;
+}
+
+static bool take_shift(struct bytes *s, const struct node *n, const struct ir_value *v)
+{
+    int64_t count;
+    if (!ir_is_const(s->ir, ir_resolve(s->ir, v->b), &count)) {
+        return false;
+    }
+    count &= v->width - 1;
+    return count % 8 == 0 && push(s, v->a, n->shift + (uint32_t)count, min_u32(n->room, n->shift + v->width));
+}
+
+static bool take_node(struct bytes *s, const struct node *n)
+{
+    const struct ir_value *v = ir_at(s->ir, n->value);
+    if (v->uses != 1 || (v->flags & IR_IMM) != 0 || n->shift >= 64) {
+        return false;
+    }
+    uint32_t room = min_u32(n->room, n->shift + v->width);
+    if (is_sum(v->op)) {
+        return push(s, v->a, n->shift, room) && push(s, v->b, n->shift, room);
+    }
+    switch (v->op) {
+    case IR_SHL: return take_shift(s, n, v);
+    case IR_ZEXT: return push(s, v->a, n->shift, min_u32(n->room, n->shift + (uint32_t)v->imm));
+    case IR_LOAD: return add_part(s, n, n->value, false);
+    case IR_LOADBE: return add_part(s, n, n->value, false);
+    case IR_BSWAP: {
+        uint32_t load = ir_resolve(s->ir, v->a);
+        const struct ir_value *l = ir_at(s->ir, load);
+        return l->op == IR_LOAD && l->width == v->imm && add_part(s, n, load, true);
+    }
+    default: return false;
+    }
+}
+
+static bool take_apart(struct bytes *s, const struct ir_value *root)
+{
+    s->depth = s->part_count = 0;
+    if (!push(s, root->a, 0, root->width) || !push(s, root->b, 0, root->width)) {
+        return false;
+    }
+    while (s->depth != 0) {
+        struct node n = s->stack[--s->depth];
+        if (!take_node(s, &n)) {
+            return false;
+        }
+    }
+    return s->part_count >= 2;
+}
+
+// --- what it is ----------------------------------------------------------------------------------
+
+static bool same_place(const struct bytes *s)
+{
+    const struct ir_value *first = ir_at(s->ir, s->parts[0].load);
+    for (uint32_t i = 1; i < s->part_count; i++) {
+        const struct part *p = &s->parts[i];
+        if (ir_at(s->ir, p->load)->block != first->block || s->epoch[p->load] != s->epoch[s->parts[0].load] ||
+            p->base != s->parts[0].base) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// The bits that the parts fill, without meeting; 0: they meet, or leave gaps, or are no number of a size.
+static uint32_t filled(const struct bytes *s, uint32_t *lowest)
+{
+    uint64_t bits = 0;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < s->part_count; i++) {
+        uint64_t mask = fold_mask(s->parts[i].bits) << s->parts[i].position;
+        if ((bits & mask) != 0) {
+            return 0;
+        }
+        bits |= mask;
+        sum += s->parts[i].bits;
+    }
+    *lowest = (uint32_t)__builtin_ctzll(bits);
+    bool whole = bits >> *lowest == fold_mask(sum) && (sum == 16 || sum == 32 || sum == 64);
+    return whole ? sum : 0;
+}
+
+// Memory has the parts in the order of the number, or in the opposite one.
+static bool in_order(const struct bytes *s, bool opposite)
+{
+    for (uint32_t i = 0; i < s->part_count; i++) {
+        const struct part *p = &s->parts[i], *first = &s->parts[0];
+        int64_t at = opposite ? -(int64_t)(p->position + p->bits) : (int64_t)p->position;
+        int64_t first_at = opposite ? -(int64_t)(first->position + first->bits) : (int64_t)first->position;
+        if ((p->off - first->off) * 8 != at - first_at || (p->bits != 8 && p->swapped != opposite)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// --- putting it together -------------------------------------------------------------------------
+
+// The last of the loads becomes the one of all parts.
+static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint32_t lowest, bool opposite)
+{
+    struct ir *ir = s->ir;
+    const struct part *first = &s->parts[0]; // in memory
+    uint32_t last = s->parts[0].load;        // in the block
+    for (uint32_t i = 1; i < s->part_count; i++) {
+        const struct part *p = &s->parts[i];
+        first = p->off < first->off ? p : first;
+        last = s->order[p->load] > s->order[last] ? p->load : last;
+    }
+    struct ir_value *v = ir_at(ir, last), *r = ir_at(ir, root);
+    v->a = ir_at(ir, first->load)->a;
+    v->disp = ir_at(ir, first->load)->disp;
+    v->op = opposite ? IR_LOADBE : IR_LOAD;
+    v->width = (uint8_t)bits;
+    s->changed = true;
+    if (lowest == 0) {
+        v->uses = r->uses;
+        ir_become_copy(ir, root, last);
+        return EBPF_SUCCESS;
+    }
+    uint32_t count = ir_new(s->j, IR_CONST, 64, IR_NONE, IR_NONE, lowest);
+    if (count == IR_NONE) {
+        return EBPF_NO_MEMORY;
+    }
+    ir_insert_after(ir, v->block, last, count);
+    r->op = IR_SHL;
+    r->a = last;
+    r->b = count;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t try_value(struct bytes *s, uint32_t value)
+{
+    struct ir_value *v = ir_at(s->ir, value);
+    if (v->op == IR_SEXT && v->width == 64) { // of a load that nobody else uses
+        uint32_t from = ir_resolve(s->ir, v->a);
+        struct ir_value *load = ir_at(s->ir, from);
+        if (load->op == IR_LOAD && load->uses == 1 && load->width == v->imm) {
+            load->op = IR_LOADS;
+            load->uses = v->uses;
+            ir_become_copy(s->ir, value, from);
+            s->changed = true;
+        }
+        return EBPF_SUCCESS;
+    }
+    uint32_t bits, lowest;
+    if (!is_sum(v->op) || (v->flags & IR_IMM) != 0 || !take_apart(s, v) || !same_place(s) ||
+        (bits = filled(s, &lowest)) == 0) {
+        return EBPF_SUCCESS;
+    }
+    // Two bytes of three are not worth it, and a load that meets two stores of bytes waits for both.
+    if (bits == 16 && v->mark != 0 && v->uses == 1) {
+        return EBPF_SUCCESS;
+    }
+    bool straight = in_order(s, false);
+    return straight || in_order(s, true) ? combine(s, value, bits, lowest, !straight) : EBPF_SUCCESS;
+}
+
+// Marks what only goes into a sum, shifted or not.
+static void mark_inner(struct bytes *s, uint32_t block, bool shifts)
+{
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+        const struct ir_value *value = ir_at(s->ir, v);
+        if (shifts ? value->op == IR_SHL && value->mark != 0 : is_sum(value->op)) {
+            ir_at(s->ir, ir_resolve(s->ir, value->a))->mark = 1;
+            ir_at(s->ir, ir_resolve(s->ir, value->b))->mark = 1;
+        }
+    }
+}
+
+static void number_block(struct bytes *s, uint32_t block)
+{
+    uint32_t order = 0, epoch = 0;
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+        s->order[v] = order++;
+        ir_at(s->ir, v)->mark = 0;
+        s->epoch[v] = epoch;
+        epoch += (ir_op_info(ir_at(s->ir, v)->op)->flags & IR_WRITE) != 0;
+    }
+}
+
+static ebpf_result_t combine_all(struct bytes *s)
+{
+    for (uint32_t i = 0; i < s->ir->order_count; i++) {
+        number_block(s, s->ir->order[i]);
+        mark_inner(s, s->ir->order[i], false);
+        mark_inner(s, s->ir->order[i], true);
+        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE;
+             v = ir_at(s->ir, v)->next) {
+            TRY(try_value(s, v));
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t opt_bytes(struct jit *j)
+{
+    struct bytes s = {.j = j, .ir = &j->ir};
+    size_t mark = j->memory.used;
+    uint32_t count = j->ir.value_count;
+    s.order = jit_alloc(j, count, sizeof(*s.order));
+    s.epoch = jit_alloc(j, count, sizeof(*s.epoch));
+    ebpf_result_t result = s.order == NULL || s.epoch == NULL ? EBPF_NO_MEMORY : combine_all(&s);
+    jit_rewind(j, mark);
+    return result == EBPF_SUCCESS && s.changed ? ir_clean(j) : result;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Bytes that are put together become one load, unless something lies between.
+#include "jit/opt_fixture.h"
+
+#define BYTES(op2)                                                                                           \
+    "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #8\n  v3 = load8 [v1 + 4]\n" op2                    \
+    "  v4 = load8 [v1 + 5]\n"
+
+static void two_bytes(void)
+{
+    fixture_expect(BYTES("") "  v5 = shl32 v4, v2\n  v6 = or32 v5, v3\n  ret v6\n", opt_bytes,
+                   "func 0 entry b1\nb1:\n  v1 = param #0\n  v4 = load16 [v1 + 4]\n  ret v4\n");
+}
+
+static void two_bytes_in_network_order(void)
+{
+    fixture_expect(BYTES("") "  v5 = shl64 v3, v2\n  v6 = add64 v5, v4\n  ret v6\n", opt_bytes,
+                   "func 0 entry b1\nb1:\n  v1 = param #0\n  v4 = loadbe16 [v1 + 4]\n  ret v4\n");
+}
+
+static void a_store_between(void)
+{
+    REQUIRE(fixture_parse(
+        BYTES("  store8 [v1 + 5], v2\n") "  v5 = shl32 v4, v2\n  v6 = or32 v5, v3\n  ret v6\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(!fixture_contains("load16"));
+}
+
+static void a_byte_that_is_used_again(void)
+{
+    REQUIRE(
+        fixture_parse(BYTES("") "  v5 = shl32 v4, v2\n  v6 = or32 v5, v3\n  v7 = add64 v6, v4\n  ret v7\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(!fixture_contains("load16"));
+}
+
+static void a_bit_that_is_lost(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #24\n  v3 = load16 [v1 + 3]\n"
+                          "  v4 = load8 [v1]\n  v5 = shl32 v3, v2\n  v6 = or32 v5, v4\n  ret v6\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(fixture_contains("load16 [v1 + 3]"));
+}
+
+// b[0] | b[1] << 8 | b[2] << 16 | b[3] << 24, from a moved pointer.
+static void four_bytes(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #14\n  v3 = add64 v1, v2\n"
+                          "  v4 = load8 [v1 + 14]\n  v5 = load8 [v3 + 1]\n  v6 = load8 [v3 + 2]\n"
+                          "  v7 = load8 [v3 + 3]\n  v8 = const #8\n  v9 = const #16\n  v10 = const #24\n"
+                          "  v11 = shl32 v5, v8\n  v12 = shl32 v6, v9\n  v13 = shl32 v7, v10\n"
+                          "  v14 = or32 v11, v4\n  v15 = or32 v14, v12\n  v16 = or32 v13, v15\n  ret v16\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK_STR(fixture_print(), "func 0 entry b1\nb1:\n  v1 = param #0\n  v7 = load32 [v1 + 14]\n  ret v7\n");
+}
+
+// b[0] << 16 | b[1] << 8 | b[2]
+static void three_bytes(void)
+{
+    REQUIRE(
+        fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #8\n  v3 = const #16\n"
+                      "  v4 = load8 [v1]\n  v5 = load8 [v1 + 1]\n  v6 = load8 [v1 + 2]\n"
+                      "  v7 = shl32 v4, v3\n  v8 = shl32 v5, v2\n  v9 = or32 v7, v8\n  v10 = or32 v9, v6\n"
+                      "  ret v10\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(!fixture_contains("16 ["));
+}
+
+static void upper_half(void)
+{
+    REQUIRE(fixture_parse(
+        BYTES("") "  v5 = const #16\n  v6 = const #24\n  v7 = shl64 v3, v5\n  v8 = shl64 v4, v6\n"
+                  "  v9 = or64 v7, v8\n  ret v9\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(fixture_contains("v4 = load16 [v1 + 4]"));
+    CHECK(fixture_contains("v9 = shl64 v4"));
+}
+
+static void sign_extension(void)
+{
+    fixture_expect(
+        "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = load16 [v1]\n  v3 = sext64 v2, #16\n  ret v3\n",
+        opt_bytes, "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = loads16 [v1]\n  ret v2\n");
+}
+
+TEST_SUITE(opt_bytes)
+{
+    RUN(two_bytes);
+    RUN(two_bytes_in_network_order);
+    RUN(a_store_between);
+    RUN(a_byte_that_is_used_again);
+    RUN(a_bit_that_is_lost);
+    RUN(four_bytes);
+    RUN(three_bytes);
+    RUN(upper_half);
+    RUN(sign_extension);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// opt_number: value numbering: a hash table of the operations without side effects that were met on the walk.
+// What stands there is used when it dominates. Probes are bounded, so that a full table only forgets.
+#include "jit/opt.h"
+
+#define PROBES 8
+
+ebpf_result_t opt_init_numbers(struct opt *o)
+{
+    uint32_t size = 64;
+    while (size < o->ir->value_count + o->ir->value_count / 2) {
+        size *= 2;
+    }
+    o->table = jit_alloc(o->j, size, sizeof(*o->table));
+    o->table_mask = size - 1;
+    return o->table == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t part)
+{
+    hash = (hash ^ part) * 0x9e3779b97f4a7c15;
+    return hash ^ hash >> 29;
+}
+
+static uint32_t hash_of(const struct ir_value *v)
+{
+    uint64_t kind = (uint64_t)v->op << 24 | (uint64_t)v->width << 16 | (uint64_t)v->cond << 8 | v->cwidth;
+    uint64_t hash = mix(kind, (uint64_t)v->a << 32 | v->b);
+    hash = mix(hash, (uint64_t)v->c << 32 | v->d);
+    hash = mix(hash, (uint64_t)v->imm);
+    return (uint32_t)(mix(hash, (uint64_t)(uint32_t)v->disp << 8 | v->scale) >> 16);
+}
+
+static bool is_same(const struct ir_value *a, const struct ir_value *b)
+{
+    return a->op == b->op && a->width == b->width && a->a == b->a && a->b == b->b && a->imm == b->imm &&
+           a->c == b->c && a->d == b->d && a->cond == b->cond && a->cwidth == b->cwidth &&
+           a->scale == b->scale && a->disp == b->disp && (a->flags & IR_IMM) == (b->flags & IR_IMM);
+}
+
+uint32_t opt_number(struct opt *o, uint32_t value)
+{
+    const struct ir *ir = o->ir;
+    const struct ir_value *v = ir_at(ir, value);
+    if ((ir_op_info(v->op)->flags & IR_PURE) == 0 || v->op == IR_COPY || v->op == IR_UNDEF) {
+        return IR_NONE;
+    }
+    uint32_t at = hash_of(v) & o->table_mask;
+    for (unsigned probe = 0; probe < PROBES; probe++, at = (at + 1) & o->table_mask) {
+        uint32_t other = o->table[at];
+        if (other == value) {
+            return IR_NONE;
+        }
+        if (other == IR_NONE) {
+            break;
+        }
+        if (is_same(ir_at(ir, other), v)) {
+            if (ir_dominates(ir, ir_at(ir, other)->block, v->block)) {
+                return other;
+            }
+            break; // that part of the tree is left for good
+        }
+    }
+    o->table[at] = value;
+    return IR_NONE;
+}
+
+uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint32_t b, int64_t imm)
+{
+    uint32_t value = ir_new(o->j, op, (uint8_t)width, a, b, imm);
+    if (value == IR_NONE) {
+        o->full = true;
+        return IR_NONE;
+    }
+    struct ir_value *v = ir_at(o->ir, value);
+    v->block = o->block;
+    v->pc = o->pc;
+    uint32_t same = o->table != NULL ? opt_number(o, value) : IR_NONE;
+    if (same != IR_NONE) {
+        v->op = IR_NOP; // in no block
+        v->block = IR_NONE;
+        return same;
+    }
+    ir_insert_after(o->ir, o->block, o->prev, value);
+    o->prev = value;
+    opt_update(o, value);
+    return value;
+}
+
+uint32_t opt_make_const(struct opt *o, uint64_t value)
+{
+    return opt_make(o, IR_CONST, 64, IR_NONE, IR_NONE, (int64_t)value);
+}

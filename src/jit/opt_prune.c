@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// opt_prune: branches that are decided leave the graph, with what only they reach: values of dead edges would
+// stay alive in PHIs. A branch is decided when simplification says so (it compares a value with itself) or
+// when a test of the same operands dominates it. Then blocks that follow each other alone become one.
+#include "jit/opt.h"
+
+#define PROBES 4
+
+struct pruner {
+    struct jit *j;
+    struct ir *ir;
+    uint32_t *table; // blocks, by the operands of their BRANCH
+    uint32_t mask;
+    bool changed;
+};
+
+// --- decided branches ----------------------------------------------------------------------------
+
+// Successor that a BRANCH always takes; 2: unknown.
+static unsigned decided_alone(const struct ir *ir, const struct ir_value *v)
+{
+    int64_t a, b = v->imm;
+    if (v->a == v->b && (v->flags & IR_IMM) == 0 && (v->cond == IR_EQ || v->cond == IR_NE)) {
+        return v->cond == IR_EQ ? 0 : 1;
+    }
+    if (!ir_is_const(ir, v->a, &a) || ((v->flags & IR_IMM) == 0 && !ir_is_const(ir, v->b, &b))) {
+        return 2;
+    }
+    return fold_condition(v->cond, v->cwidth, (uint64_t)a, (uint64_t)b) ? 0 : 1;
+}
+
+// The comparison with its operands in a fixed order, and with the condition that its pair has first.
+struct test {
+    uint32_t a, b;
+    int64_t imm;
+    uint8_t cond, cwidth;
+    bool opposite;
+};
+
+static struct test test_of(const struct ir_value *v)
+{
+    bool number = (v->flags & IR_IMM) != 0;
+    struct test t = {v->a, number ? IR_NONE : v->b, number ? v->imm : 0, v->cond, v->cwidth, false};
+    if (t.b != IR_NONE && t.b < t.a) {
+        t.cond = (uint8_t)opt_swapped(t.cond);
+        t.a = v->b;
+        t.b = v->a;
+    }
+    t.opposite = (t.cond & 1) != 0;
+    t.cond &= 0xfe;
+    return t;
+}
+
+static uint32_t hash_of(const struct test *t)
+{
+    uint64_t hash = ((uint64_t)t->a << 32 | t->b) ^ (uint64_t)t->imm;
+    hash = (hash ^ (uint64_t)t->cond << 8 ^ t->cwidth) * 0x9e3779b97f4a7c15;
+    return (uint32_t)(hash >> 32);
+}
+
+static bool is_same(const struct test *t, const struct test *u)
+{
+    return t->a == u->a && t->b == u->b && t->imm == u->imm && t->cond == u->cond && t->cwidth == u->cwidth;
+}
+
+// Edge of `above`'s BRANCH by which all ways to `block` go; 2: there is none.
+static unsigned edge_to(const struct ir *ir, uint32_t above, uint32_t block)
+{
+    const struct ir_block *b = ir_block_at(ir, above);
+    for (unsigned i = 0; i < 2 && b->succ[0] != b->succ[1]; i++) {
+        if (ir_block_at(ir, b->succ[i])->pred_count == 1 && ir_dominates(ir, b->succ[i], block)) {
+            return i;
+        }
+    }
+    return 2;
+}
+
+// Looks for the same test in a block above, and leaves this one in the table for those below.
+static unsigned decided_above(struct pruner *p, uint32_t block)
+{
+    const struct ir *ir = p->ir;
+    struct test t = test_of(ir_at(ir, ir_block_at(ir, block)->last));
+    uint32_t at = hash_of(&t) & p->mask;
+    for (unsigned n = 0; n < PROBES && p->table[at] != IR_NONE; n++, at = (at + 1) & p->mask) {
+        const struct ir_value *v = ir_at(ir, ir_block_at(ir, p->table[at])->last);
+        if (v->op != IR_BRANCH) {
+            continue;
+        }
+        struct test u = test_of(v);
+        if (is_same(&t, &u)) {
+            unsigned edge = edge_to(ir, p->table[at], block);
+            if (edge != 2) {
+                return edge ^ (unsigned)(t.opposite != u.opposite);
+            }
+            break;
+        }
+    }
+    p->table[at] = block;
+    return 2;
+}
+
+// --- the graph -----------------------------------------------------------------------------------
+
+// Both edges of `block` go to the same block: PHIs take what comes along edge `taken` at both places, so that
+// it does not matter which place goes.
+static void equalize(const struct ir *ir, uint32_t block, uint32_t to, unsigned taken)
+{
+    const struct ir_block *b = ir_block_at(ir, to);
+    uint32_t places[2] = {0, 0};
+    for (uint32_t p = 0, n = 0; p < b->pred_count && n < 2; p++) {
+        if (b->preds[p] == block) {
+            places[n++] = p;
+        }
+    }
+    for (uint32_t v = b->first; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+        uint32_t *list = ir_pool(ir, ir_at(ir, v));
+        list[places[1 - taken]] = list[places[taken]];
+    }
+}
+
+static void take(struct pruner *p, uint32_t block, unsigned taken)
+{
+    struct ir_block *b = ir_block_at(p->ir, block);
+    struct ir_value *v = ir_at(p->ir, b->last);
+    uint32_t to = b->succ[taken], other = b->succ[1 - taken];
+    if (to == other) {
+        equalize(p->ir, block, to, taken);
+    }
+    ir_remove_edge(p->ir, block, other);
+    b->succ[0] = to;
+    b->succ[1] = IR_NONE;
+    v->op = IR_JUMP;
+    v->a = v->b = IR_NONE;
+    v->cond = v->cwidth = v->flags = 0;
+    v->imm = 0;
+    p->changed = true;
+}
+
+static ebpf_result_t decide_all(struct pruner *p)
+{
+    const struct ir *ir = p->ir;
+    size_t mark = p->j->memory.used;
+    uint32_t size = 16;
+    while (size < 2 * ir->order_count) {
+        size *= 2;
+    }
+    p->table = jit_alloc(p->j, size, sizeof(*p->table));
+    p->mask = size - 1;
+    if (p->table == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    // Dominators stay what they are while edges go, or become more; blocks come after those that dominate
+    // them.
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        const struct ir_value *end = ir_at(ir, ir_block_at(ir, block)->last);
+        unsigned taken = end->op == IR_BRANCH ? decided_alone(ir, end) : 2;
+        if (end->op == IR_BRANCH && taken == 2) {
+            taken = decided_above(p, block);
+        }
+        if (taken != 2) {
+            take(p, block, taken);
+        }
+    }
+    jit_rewind(p->j, mark);
+    return EBPF_SUCCESS;
+}
+
+// --- merging -------------------------------------------------------------------------------------
+
+static void replace_pred(const struct ir *ir, uint32_t block, uint32_t from, uint32_t by)
+{
+    const struct ir_block *b = ir_block_at(ir, block);
+    for (uint32_t p = 0; p < b->pred_count; p++) {
+        if (b->preds[p] == from) {
+            b->preds[p] = by;
+        }
+    }
+}
+
+// Puts `from`, which only `to` goes to, behind `to`.
+static void merge(struct ir *ir, uint32_t to, uint32_t from)
+{
+    struct ir_block *b = ir_block_at(ir, to), *f = ir_block_at(ir, from);
+    ir_at(ir, b->last)->op = IR_NOP;
+    ir_at(ir, b->last)->next = f->first;
+    for (uint32_t v = f->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        struct ir_value *value = ir_at(ir, v);
+        value->block = to;
+        if (value->op == IR_PHI) {
+            ir_become_copy(ir, v, ir_pool(ir, value)[0]);
+        }
+    }
+    for (uint32_t i = 0; i < ir_successor_count(f); i++) {
+        replace_pred(ir, ir_successor(f, i), from, to);
+    }
+    b->last = f->last;
+    b->succ[0] = f->succ[0];
+    b->succ[1] = f->succ[1];
+    b->targets = f->targets;
+    b->target_count = f->target_count;
+    f->first = f->last = IR_NONE;
+    f->succ[0] = f->succ[1] = IR_NONE;
+    f->target_count = f->pred_count = 0;
+}
+
+static bool merge_all(struct ir *ir)
+{
+    bool merged = false;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        while (ir_block_at(ir, block)->first != IR_NONE) {
+            const struct ir_block *b = ir_block_at(ir, block);
+            uint32_t next = b->succ[0];
+            if (ir_at(ir, b->last)->op != IR_JUMP || next == block ||
+                ir_block_at(ir, next)->pred_count != 1) {
+                break;
+            }
+            merge(ir, block, next);
+            merged = true;
+        }
+    }
+    return merged;
+}
+
+ebpf_result_t opt_prune(struct jit *j)
+{
+    struct pruner p = {.j = j, .ir = &j->ir};
+    TRY(decide_all(&p));
+    if (p.changed) {
+        TRY(ir_find_order(j));
+        j->changed = true;
+    }
+    if (!merge_all(&j->ir) && !p.changed) {
+        return EBPF_SUCCESS;
+    }
+    TRY(ir_clean(j));
+    TRY(ir_find_order(j));
+    return ir_find_loops(j);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Rules of simplification, each by the smallest function that it applies to, and by one that it must not
+// touch.
+#include "jit/opt_fixture.h"
+
+struct rule {
+    const char *name, *body; // lines of the block; v1 and v2 are parameters, v9 is returned
+    const char *wanted;      // lines that are left, without the parameters
+};
+
+#define RULE(name, body, wanted) {name, body, wanted}
+static const struct rule rules[] = {
+    RULE("add of 0", "v3 = const #0;v9 = add64 v1, v3", "ret v1"),
+    RULE("add of 0 in 32 bits", "v3 = const #0;v9 = add32 v1, v3", "v9 = zext64 v1, #32;ret v9"),
+    RULE("two sums", "v3 = const #5;v4 = add64 v1, v3;v9 = add64 v4, v3",
+         "v11 = const #10;v9 = add64 v1, v11;ret v9"),
+    RULE("difference of a number", "v3 = const #5;v9 = sub64 v1, v3",
+         "v11 = const #-5;v9 = add64 v1, v11;ret v9"),
+    RULE("difference of the same", "v9 = sub64 v1, v1", "v9 = const #0;ret v9"),
+    RULE("product with a power", "v3 = const #8;v9 = mul64 v1, v3",
+         "v11 = const #3;v9 = shl64 v1, v11;ret v9"),
+    RULE("zero extension by shifts", "v3 = const #32;v4 = shl64 v1, v3;v9 = shr64 v4, v3",
+         "v9 = zext64 v1, #32;ret v9"),
+    RULE("sign extension by shifts", "v3 = const #32;v4 = shl64 v1, v3;v9 = sar64 v4, v3",
+         "v9 = sext64 v1, #32;ret v9"),
+    RULE("part by shifts", "v3 = const #32;v5 = const #40;v4 = shl64 v1, v3;v9 = shr64 v4, v5",
+         "v11 = const #8;v9 = shr32 v1, v11;ret v9"),
+    RULE("extension of what is small", "v3 = const #255;v4 = and64 v1, v3;v9 = zext64 v4, #32",
+         "v4 = zext64 v1, #8;ret v4"),
+    RULE("rotation", "v3 = const #7;v4 = const #25;v5 = shl32 v1, v3;v6 = shr32 v1, v4;v9 = or32 v5, v6",
+         "v3 = const #7;v9 = rol32 v1, v3;ret v9"),
+    RULE("rotation by a sum",
+         "v3 = const #7;v4 = const #57;v5 = shl64 v1, v3;v6 = shr64 v1, v4;v9 = add64 v6, v5",
+         "v3 = const #7;v9 = rol64 v1, v3;ret v9"),
+    RULE("rotation by a value", "v3 = neg64 v2;v5 = shl64 v1, v2;v6 = shr64 v1, v3;v9 = or64 v5, v6",
+         "v9 = rol64 v1, v2;ret v9"),
+    RULE("no rotation: a sum by a value may be by 0",
+         "v3 = neg64 v2;v5 = shl64 v1, v2;v6 = shr64 v1, v3;v9 = add64 v5, v6",
+         "v3 = neg32 v2;v5 = shl64 v1, v2;v6 = shr64 v1, v3;v9 = add64 v5, v6;ret v9"),
+    RULE("no rotation: counts do not fit",
+         "v3 = const #7;v4 = const #24;v5 = shl32 v1, v3;v6 = shr32 v1, v4;v9 = or32 v5, v6",
+         "v3 = const #7;v4 = const #24;v5 = shl32 v1, v3;v6 = shr32 v1, v4;v9 = or32 v5, v6;ret v9"),
+    RULE("division by a power", "v3 = const #16;v9 = udiv64 v1, v3 !nonzero",
+         "v66 = const #4;v9 = shr64 v1, v66;ret v9"),
+    RULE("remainder of a power", "v3 = const #16;v9 = umod64 v1, v3 !nonzero",
+         "v11 = const #15;v9 = and32 v1, v11;ret v9"),
+    RULE("division of small numbers", "v3 = zext64 v1, #32;v4 = zext64 v2, #16;v9 = udiv64 v3, v4",
+         "v4 = zext64 v2, #16;v9 = udiv32 v1, v4;ret v9"),
+    RULE("a divisor that is not zero", "v3 = const #1;v4 = or64 v2, v3;v9 = udiv64 v1, v4",
+         "v3 = const #1;v4 = or64 v2, v3;v9 = udiv64 v1, v4 !nonzero;ret v9"),
+    RULE("a divisor whose low half may be zero", "v3 = const #4294967296;v4 = or64 v2, v3;v9 = udiv32 v1, v4",
+         "v9 = udiv32 v1, v2;ret v9"),
+    RULE("signed division of numbers without sign",
+         "v3 = zext64 v1, #16;v4 = zext64 v2, #8;v9 = sdiv64 v3, v4",
+         "v3 = zext64 v1, #16;v4 = zext64 v2, #8;v9 = udiv32 v3, v4;ret v9"),
+    RULE("remainder of what is smaller", "v3 = zext64 v1, #8;v4 = const #1000;v9 = umod64 v3, v4 !nonzero",
+         "v3 = zext64 v1, #8;ret v3"),
+    RULE("shift count beyond the width", "v3 = const #33;v9 = shl32 v1, v3",
+         "v11 = const #1;v9 = shl32 v1, v11;ret v9"),
+    RULE("the same twice", "v3 = mul64 v1, v2;v4 = mul64 v2, v1;v9 = xor64 v3, v4", "v9 = const #0;ret v9"),
+    RULE("upper halves that nobody needs",
+         "v3 = const #32;v4 = add64 v1, v2;v5 = mul64 v4, v2;v9 = zext64 v5, #32",
+         "v4 = add32 v1, v2;v5 = mul32 v2, v4;ret v5"),
+    RULE("bits counted by hand",
+         "v3 = const #1;v4 = const #2;v5 = const #4;v6 = const #24;v12 = const #1431655765;v13 = const "
+         "#858993459;"
+         "v14 = const #252645135;v15 = const #16843009;v16 = shr32 v1, v3;v17 = and32 v16, v12;v18 = sub32 "
+         "v1, v17;"
+         "v19 = and32 v18, v13;v20 = shr32 v18, v4;v21 = and32 v20, v13;v22 = add32 v21, v19;v23 = shr32 "
+         "v22, v5;"
+         "v24 = add32 v22, v23;v25 = and32 v24, v14;v26 = mul32 v25, v15;v9 = shr32 v26, v6",
+         "v9 = popcnt32 v1;ret v9"),
+    RULE("shift of a low half", "v3 = const #32;v4 = const #29;v5 = shl64 v1, v3;v9 = shr64 v5, v4",
+         "v11 = zext64 v1, #32;v12 = const #3;v9 = shl64 v11, v12;ret v9"),
+    RULE("shift of a low half with its sign",
+         "v3 = const #32;v4 = const #29;v5 = shl64 v1, v3;v9 = sar64 v5, v4",
+         "v11 = sext64 v1, #32;v12 = const #3;v9 = shl64 v11, v12;ret v9"),
+    RULE("select of the same", "v9 = select64 eq64 v1, v2 ? v1 : v1", "ret v1"),
+    RULE("select that is decided", "v3 = zext64 v1, #8;v4 = const #256;v9 = select64 ult64 v3, v4 ? v1 : v2",
+         "ret v1"),
+};
+
+static void add_lines(char *text, size_t size, const char *lines)
+{
+    size_t n = str_len(text);
+    for (bool start = true; *lines != '\0'; lines++) {
+        n += str_format(text + n, size - n, "%s%c", start ? "  " : "", *lines == ';' ? '\n' : *lines);
+        start = *lines == ';';
+    }
+    (void)str_format(text + n, size - n, "\n");
+}
+
+static void check_rule(const struct rule *rule)
+{
+    static char before[2048], after[2048];
+    const char *start = "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n";
+    str_copy(before, sizeof(before), start);
+    str_copy(after, sizeof(after), "");
+    add_lines(before, sizeof(before), rule->body);
+    add_lines(before, sizeof(before), "ret v9");
+    add_lines(after, sizeof(after), rule->wanted);
+    REQUIRE(fixture_parse(before));
+    REQUIRE(fixture_pass(opt_simplify));
+    for (unsigned n = 0; n < 2 && fixture.changed; n++) {
+        REQUIRE(fixture_pass(opt_resimplify));
+    }
+    const char *text = fixture_print();
+    for (unsigned skip = 2; skip != 0; text++) { // lines of the head, and parameters
+        skip -= *text == '\n';
+    }
+    while (str_starts_with(text, "  v1 = param") || str_starts_with(text, "  v2 = param")) {
+        while (*text++ != '\n') {
+        }
+    }
+    CHECK_STR(text, after);
+}
+
+TEST_SUITE(opt_simplify)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+        RUN_WITH(rules[i].name, check_rule, &rules[i]);
+    }
+}

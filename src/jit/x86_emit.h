@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// x86_emit: from allocated values to x86-64 code, shared by its parts. A function is emitted once, with long
+// branches; they are shortened afterwards (x86_relax.c), so whatever depends on an offset is a patch.
+// Inside the folder only.
+#pragma once
+
+#include "jit/target.h"
+#include "jit/x86_encode.h"
+
+#define X86_SCRATCH  X86_R11 // never allocated
+#define X86_SCRATCH2 X86_R10 // not allocated when something is spilled
+
+const struct jit_convention *x86_convention(const struct jit *j);
+
+// A place in the code that depends on where something else comes to lie.
+enum x86_patch_kind {
+    X86_PATCH_BRANCH, // jmp or jcc to a block
+    X86_PATCH_LOCAL,  // call of a function of the program
+    X86_PATCH_STUB,   // call or jmp of a stub
+    X86_PATCH_TABLE,  // lea of the jump table of a block
+    X86_PATCH_ALIGN,  // room for nops
+};
+struct x86_patch {
+    uint32_t at, to;        // offset of the instruction, before and after relaxation
+    uint32_t target;        // block, function or stub
+    uint8_t kind;           // enum x86_patch_kind
+    uint8_t cc;             // BRANCH: enum x86_cc
+    uint8_t size, new_size; // bytes, before and after
+};
+
+// A C function that is called, or the retpoline. Places to be patched are chained through their
+// displacements; X86_CHAIN_END.
+struct x86_stub {
+    uint64_t target;
+    uint32_t chain;
+};
+#define X86_CHAIN_END UINT32_MAX
+#define X86_RETPOLINE UINT32_MAX // as a stub
+
+struct x86_emitter {
+    struct jit *j;
+    struct ir *ir;
+    const struct jit_convention *convention;
+    struct x86_code code;
+    // of the whole program
+    struct x86_stub *stubs;
+    uint32_t stub_count, stub_capacity; // a power of two; stubs are hashed by target
+    uint32_t *func_chain;               // by function: places that call it
+    uint32_t retpoline_chain;           // places that jump to the retpoline
+    // of the function at work
+    struct x86_patch *patches;
+    uint32_t patch_count, patch_capacity;
+    uint32_t *forward;     // by block: where branches to it go instead, or IR_NONE
+    uint32_t *block_patch; // by block: the first patch behind its start
+    uint8_t *outer;        // by loop: it has another one in it
+    uint32_t next;         // block that is emitted next, or IR_NONE
+    uint32_t start, end;   // offsets of the function
+    ebpf_result_t result;  // first error of an emitter
+    uint32_t first_line;   // of the function
+    uint32_t last_pc;      // of the last line
+    uint32_t frame_size;   // bytes below the pushes
+    uint32_t frame_top;    // FRAME, from rsp; a multiple of 16, as rsp is
+    uint32_t saved;        // set of registers that are pushed
+    uint32_t spill_off;    // of slot 0, from rsp
+    bool calls, calls_c, uses_frame;
+    bool keep_flags; // constants are moved, never xored
+};
+
+// What emits one value. (x86_emit_alu.c, _memory.c, _flow.c, _call.c)
+typedef void x86_emit_fn(struct x86_emitter *e, const struct ir_value *v);
+x86_emit_fn x86_emit_alu, x86_emit_mul, x86_emit_mulhu, x86_emit_andn, x86_emit_shift, x86_emit_division,
+    x86_emit_neg, x86_emit_sext, x86_emit_zext, x86_emit_bswap, x86_emit_bits, x86_emit_popcnt, x86_emit_clz,
+    x86_emit_ctz, x86_emit_constant, x86_emit_copy, x86_emit_select;
+x86_emit_fn x86_emit_lea, x86_emit_load, x86_emit_loads, x86_emit_loadbe, x86_emit_store, x86_emit_storebe,
+    x86_emit_atomic, x86_emit_exchange, x86_emit_fetch_loop, x86_emit_cmpxchg;
+x86_emit_fn x86_emit_jump, x86_emit_branch, x86_emit_switch, x86_emit_ret, x86_emit_tail;
+x86_emit_fn x86_emit_call, x86_emit_call_local;
+
+// --- operands (x86_emit_place.c) -----------------------------------------------------------------
+
+bool x86_in_slot(const struct x86_emitter *e, uint32_t value);
+struct x86_mem x86_slot(const struct x86_emitter *e, uint32_t slot);
+struct x86_mem x86_slot_of(const struct x86_emitter *e, uint32_t value);
+// Makes CONST, MAP or FRAME `v` in `reg`.
+void x86_make(struct x86_emitter *e, const struct ir_value *v, unsigned width, unsigned reg);
+// Puts `value` into `reg`: 64 bits of it, or the low 32, zero-extended, for `width` 32.
+void x86_fetch(struct x86_emitter *e, uint32_t value, unsigned width, unsigned reg);
+// The register that `value` is in; one that has none is fetched into `scratch`.
+unsigned x86_source(struct x86_emitter *e, uint32_t value, unsigned scratch);
+// The register that the result of `v` is computed in, and what brings it from `reg` to its place.
+unsigned x86_target_reg(const struct ir_value *v);
+void x86_finish(struct x86_emitter *e, const struct ir_value *v, unsigned reg);
+// Whether anybody wants the result.
+bool x86_is_wanted(const struct ir_value *v);
+// The address of an ADDR operation: scratch registers hold parts that are in no register.
+struct x86_mem x86_address(struct x86_emitter *e, const struct ir_value *v);
+// Makes `count` moves that happen at once.
+void x86_moves(struct x86_emitter *e, const struct jit_move *moves, uint32_t count);
+void x86_move(struct x86_emitter *e, const struct jit_move *m);
+static inline struct jit_location x86_in_reg(unsigned reg)
+{
+    return (struct jit_location){.place = PLACE_REG, .reg = (uint8_t)reg};
+}
+
+// --- branches (x86_emit_flow.c, x86_relax.c) -----------------------------------------------------
+
+// A short branch forward inside the code of one value: x86_land puts its target here.
+size_t x86_skip(struct x86_emitter *e, enum x86_cc cc);
+void x86_land(struct x86_emitter *e, size_t skip);
+void x86_jump_back(struct x86_emitter *e, enum x86_cc cc, size_t target);
+enum x86_cc x86_condition(unsigned cond);
+// Sets the flags for the condition of a BRANCH or SELECT.
+void x86_compare(struct x86_emitter *e, const struct ir_value *v);
+void x86_add_patch(struct x86_emitter *e, enum x86_patch_kind kind, unsigned size, uint32_t target,
+                   unsigned cc);
+void x86_branch(struct x86_emitter *e, enum x86_cc cc, uint32_t block);
+// The block that a branch to `block` reaches in the end.
+uint32_t x86_find(struct x86_emitter *e, uint32_t block);
+void x86_epilogue(struct x86_emitter *e);
+// Jumps to the address in r11.
+void x86_jump_scratch(struct x86_emitter *e);
+void x86_stub_call(struct x86_emitter *e, uint64_t target);
+// Shortens branches, puts everything in its final place, fills in displacements, writes jump tables.
+ebpf_result_t x86_relax(struct x86_emitter *e) MUST_CHECK;

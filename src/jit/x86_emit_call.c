@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// x86_emit_call: calls of C functions, which go through stubs behind the code, and of the program's own; what
+// comes behind the last function.
+#include "jit/x86_emit.h"
+
+ebpf_result_t x86_start(struct jit *j);
+ebpf_result_t x86_finish_code(struct jit *j);
+void x86_link(struct jit_code *code, uint64_t address);
+
+// --- stubs ---------------------------------------------------------------------------------------
+
+// The number of the stub of `target`; the table cannot be full, as it has room for all targets that there
+// are.
+static uint32_t find_stub(struct x86_emitter *e, uint64_t target)
+{
+    uint32_t i = (uint32_t)((target * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+    for (uint32_t probes = 0; probes < e->stub_capacity; probes++, i++) {
+        struct x86_stub *s = &e->stubs[i & (e->stub_capacity - 1)];
+        if (s->target == 0) {
+            s->target = target;
+            s->chain = X86_CHAIN_END;
+        }
+        if (s->target == target) {
+            return i & (e->stub_capacity - 1);
+        }
+    }
+    return X86_RETPOLINE;
+}
+
+static void move_arguments(struct x86_emitter *e, const struct ir_value *v, const uint8_t *regs,
+                           uint32_t regs_count)
+{
+    struct jit_move moves[7];
+    uint32_t n = 0;
+    const uint32_t *list = ir_pool(e->ir, v);
+    for (uint32_t i = 0; i < v->b && i < regs_count; i++) {
+        struct jit_location to = x86_in_reg(regs[i]);
+        if (regs[i] == IR_REG_NONE) {
+            to = (struct jit_location){.place = PLACE_STACK_ARG,
+                                       .slot = e->convention->helper_stack + 8 * (i - 4)};
+        }
+        moves[n++] = (struct jit_move){to, alloc_location(e->ir, list[i])};
+    }
+    x86_moves(e, moves, n);
+}
+
+void x86_emit_call(struct x86_emitter *e, const struct ir_value *v)
+{
+    move_arguments(e, v, e->convention->helper, ARRAY_SIZE(e->convention->helper));
+    uint32_t stub = find_stub(e, (uint64_t)v->imm);
+    if (v->imm == 0 || stub == X86_RETPOLINE) {
+        e->result = jit_refuse(e->j, v->pc);
+        return;
+    }
+    x86_add_patch(e, X86_PATCH_STUB, 5, stub, 0);
+    x86_finish(e, v, X86_RAX);
+}
+
+void x86_emit_call_local(struct x86_emitter *e, const struct ir_value *v)
+{
+    move_arguments(e, v, e->convention->local, ARRAY_SIZE(e->convention->local));
+    x86_add_patch(e, X86_PATCH_LOCAL, 5, (uint32_t)v->imm, 0);
+    x86_finish(e, v, X86_RAX);
+}
+
+// --- the whole program ---------------------------------------------------------------------------
+
+ebpf_result_t x86_start(struct jit *j)
+{
+    struct x86_emitter *e = jit_alloc(j, 1, sizeof(*e));
+    if (e == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    const struct jit_input *in = j->input;
+    // All that can be called, or as many as there are instructions.
+    uint32_t targets = in == NULL ? 16 : in->helper_count + in->map_count + 4,
+             funcs = in == NULL ? 1 : in->func_count;
+    if (in != NULL && targets > in->insn_count + 8) {
+        targets = in->insn_count + 8;
+    }
+    e->stub_capacity = 8;
+    while (e->stub_capacity < targets + targets / 2) {
+        e->stub_capacity *= 2;
+    }
+    e->stubs = jit_alloc(j, e->stub_capacity, sizeof(*e->stubs));
+    e->func_chain = jit_alloc(j, funcs, sizeof(*e->func_chain));
+    if (e->stubs == NULL || e->func_chain == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    memset(e->func_chain, 0xff, funcs * sizeof(*e->func_chain));
+    e->retpoline_chain = X86_CHAIN_END;
+    e->j = j;
+    e->convention = x86_convention(j);
+    e->code = (struct x86_code){j->out->code, j->out->capacity, j->out->size};
+    j->emitter = e;
+    return EBPF_SUCCESS;
+}
+
+static uint32_t read32(const struct x86_emitter *e, uint32_t at)
+{
+    uint32_t value;
+    memcpy(&value, e->code.bytes + at, 4);
+    return value;
+}
+
+static void write32(struct x86_emitter *e, uint32_t at, uint32_t value)
+{
+    memcpy(e->code.bytes + at, &value, 4);
+}
+
+// Each place of a chain has the next one where its displacement belongs.
+static void resolve(struct x86_emitter *e, uint32_t chain, uint32_t target)
+{
+    while (chain != X86_CHAIN_END) {
+        uint32_t next = read32(e, chain);
+        write32(e, chain, target - (chain + 4));
+        chain = next;
+    }
+}
+
+static void align_code(struct x86_emitter *e)
+{
+    while (e->code.size % 16 != 0) {
+        x86_bytes(&e->code, 0xcc, 1);
+    }
+}
+
+static void emit_stub(struct x86_emitter *e, struct x86_stub *stub)
+{
+    align_code(e);
+    uint32_t start = (uint32_t)e->code.size;
+    x86_bytes(&e->code, 0xbb49, 2); // movabs r11: always with 64 bits, so that all stubs look alike
+    x86_bytes(&e->code, stub->target, 8);
+    if (e->j->options->retpoline) {
+        x86_bytes(&e->code, 0xe9, 1);
+        uint32_t chain = (uint32_t)e->code.size;
+        x86_bytes(&e->code, e->retpoline_chain, 4);
+        e->retpoline_chain = chain;
+    } else {
+        x86_r(&e->code, X86_JMP_RM, 64, X86_SCRATCH);
+    }
+    if (e->code.size <= e->code.capacity) {
+        resolve(e, stub->chain, start);
+    }
+}
+
+// jmp *r11 that speculation cannot follow: the return is predicted to go to the endless loop.
+static void emit_retpoline(struct x86_emitter *e)
+{
+    static const uint8_t code[] = {
+        0xe8, 0x07, 0x00, 0x00, 0x00, // call 2f
+        0xf3, 0x90,                   // 1: pause
+        0x0f, 0xae, 0xe8,             // lfence
+        0xeb, 0xf9,                   // jmp 1b
+        0x4c, 0x89, 0x1c, 0x24,       // 2: mov [rsp], r11
+        0xc3,                         // ret
+    };
+    align_code(e);
+    uint32_t start = (uint32_t)e->code.size;
+    for (unsigned i = 0; i < sizeof(code); i++) {
+        x86_bytes(&e->code, code[i], 1);
+    }
+    if (e->code.size <= e->code.capacity) {
+        resolve(e, e->retpoline_chain, start);
+    }
+}
+
+ebpf_result_t x86_finish_code(struct jit *j)
+{
+    struct x86_emitter *e = j->emitter;
+    for (uint32_t f = 0; j->input != NULL && f < j->input->func_count; f++) {
+        if (e->func_chain[f] != X86_CHAIN_END && j->func_offset[f] == UINT32_MAX) {
+            return jit_refuse(j, j->input->funcs[f].start);
+        }
+        resolve(e, e->func_chain[f], j->func_offset[f]);
+    }
+    for (uint32_t i = 0; i < e->stub_capacity; i++) {
+        if (e->stubs[i].target != 0) {
+            emit_stub(e, &e->stubs[i]);
+        }
+    }
+    if (e->retpoline_chain != X86_CHAIN_END) {
+        emit_retpoline(e);
+    }
+    j->out->size = e->code.size;
+    return e->code.size <= e->code.capacity ? EBPF_SUCCESS : EBPF_INSUFFICIENT_BUFFER;
+}
+
+void x86_link(struct jit_code *code, uint64_t address)
+{
+    for (uint32_t i = 0; i < code->call_count; i++) {
+        const struct jit_call *call = &code->calls[i];
+        int64_t distance = (int64_t)(call->target - (address + call->offset + 5));
+        if (x86_fits32(distance)) {
+            uint32_t field = (uint32_t)distance;
+            memcpy(code->code + call->offset + 1, &field, 4);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// x86_emit_place: where values are: registers, spill slots, constants made anew; and moves between them.
+#include "jit/x86_emit.h"
+
+struct x86_mem x86_slot(const struct x86_emitter *e, uint32_t slot)
+{
+    return x86_at(X86_RSP, (int32_t)(e->spill_off + slot * 8));
+}
+
+bool x86_in_slot(const struct x86_emitter *e, uint32_t value)
+{
+    return alloc_location(e->ir, value).place == PLACE_SLOT;
+}
+
+struct x86_mem x86_slot_of(const struct x86_emitter *e, uint32_t value)
+{
+    return x86_slot(e, alloc_location(e->ir, value).slot);
+}
+
+static struct x86_mem frame_at(const struct x86_emitter *e, int64_t disp)
+{
+    return x86_at(X86_RSP, (int32_t)((int64_t)e->frame_top + disp));
+}
+
+// CONST, MAP and FRAME come from nothing. 32 bits of a constant are zero-extended.
+void x86_make(struct x86_emitter *e, const struct ir_value *v, unsigned width, unsigned reg)
+{
+    int64_t imm = v->imm;
+    switch (v->op) {
+    case IR_MAP: imm = (int64_t)e->j->input->maps[v->imm].address; // fallthrough
+    case IR_CONST:
+        x86_mov_imm(&e->code, reg, width == 64 ? imm : (int64_t)(uint32_t)imm, e->keep_flags);
+        break;
+    case IR_FRAME: x86_rm(&e->code, X86_LEA, 64, reg, frame_at(e, 0)); break;
+    default: break; // UNDEF: anything
+    }
+}
+
+void x86_fetch(struct x86_emitter *e, uint32_t value, unsigned width, unsigned reg)
+{
+    struct jit_location at = alloc_location(e->ir, value);
+    switch (at.place) {
+    case PLACE_REG:
+        if (at.reg != reg) {
+            x86_mov(&e->code, width, reg, at.reg);
+        }
+        break;
+    case PLACE_SLOT: x86_load(&e->code, width, reg, x86_slot(e, at.slot)); break;
+    default: x86_make(e, ir_at(e->ir, value), width, reg);
+    }
+}
+
+unsigned x86_source(struct x86_emitter *e, uint32_t value, unsigned scratch)
+{
+    struct jit_location at = alloc_location(e->ir, value);
+    if (at.place == PLACE_REG) {
+        return at.reg;
+    }
+    x86_fetch(e, value, 64, scratch);
+    return scratch;
+}
+
+bool x86_is_wanted(const struct ir_value *v)
+{
+    return v->reg != IR_REG_NONE || v->slot != 0;
+}
+
+unsigned x86_target_reg(const struct ir_value *v)
+{
+    return v->reg != IR_REG_NONE ? v->reg : X86_SCRATCH;
+}
+
+void x86_finish(struct x86_emitter *e, const struct ir_value *v, unsigned reg)
+{
+    if (v->reg != IR_REG_NONE) {
+        if (v->reg != reg) {
+            x86_mov(&e->code, 64, v->reg, reg);
+        }
+    } else if (v->slot != 0) {
+        x86_store(&e->code, 64, x86_slot(e, v->slot - 1), reg);
+    }
+}
+
+// --- addresses -----------------------------------------------------------------------------------
+
+struct x86_mem x86_address(struct x86_emitter *e, const struct ir_value *v)
+{
+    struct x86_mem m = {X86_NO_REG, X86_NO_REG, 0, v->disp};
+    if (v->a != IR_NONE && ir_at(e->ir, v->a)->op == IR_FRAME) {
+        m = frame_at(e, v->disp);
+    } else if (v->a != IR_NONE) {
+        m.base = (uint8_t)x86_source(e, v->a, X86_SCRATCH);
+    }
+    if ((ir_op_info(v->op)->operands[1] == 'b' && v->op != IR_CMPXCHG) && v->b != IR_NONE) {
+        m.index = (uint8_t)x86_source(e, v->b, m.base == X86_SCRATCH ? X86_SCRATCH2 : X86_SCRATCH);
+        m.scale = v->scale;
+    }
+    return m;
+}
+
+// --- moves ---------------------------------------------------------------------------------------
+
+// Slots are there only when something is spilled: then the second scratch register is free.
+static void move_to_memory(struct x86_emitter *e, struct x86_mem to, const struct jit_location *from)
+{
+    const struct ir_value *v = ir_at(e->ir, from->value);
+    if (from->place == PLACE_REG) {
+        x86_store(&e->code, 64, to, from->reg);
+    } else if (from->place == PLACE_SLOT) {
+        x86_load(&e->code, 64, X86_SCRATCH2, x86_slot(e, from->slot));
+        x86_store(&e->code, 64, to, X86_SCRATCH2);
+    } else if (v->op == IR_CONST && x86_fits32(v->imm)) {
+        x86_store_imm(&e->code, 64, to, (int32_t)v->imm);
+    } else {
+        x86_make(e, v, 64, X86_SCRATCH2);
+        x86_store(&e->code, 64, to, X86_SCRATCH2);
+    }
+}
+
+void x86_move(struct x86_emitter *e, const struct jit_move *m)
+{
+    if (m->from.place == PLACE_NONE || m->to.place == PLACE_NONE) {
+        return;
+    }
+    if (m->to.place == PLACE_SLOT) {
+        move_to_memory(e, x86_slot(e, m->to.slot), &m->from);
+    } else if (m->from.place == PLACE_REG) {
+        if (m->from.reg != m->to.reg) {
+            x86_mov(&e->code, 64, m->to.reg, m->from.reg);
+        }
+    } else if (m->from.place == PLACE_SLOT) {
+        x86_load(&e->code, 64, m->to.reg, x86_slot(e, m->from.slot));
+    } else {
+        x86_make(e, ir_at(e->ir, m->from.value), 64, m->to.reg);
+    }
+}
+
+// Stack arguments go first: what they read is still where it was, and the scratch register is free.
+static void stack_move(struct x86_emitter *e, const struct jit_move *m)
+{
+    unsigned reg = X86_SCRATCH;
+    if (m->from.place == PLACE_REG) {
+        reg = m->from.reg;
+    } else {
+        struct jit_move through = {x86_in_reg(reg), m->from};
+        x86_move(e, &through);
+    }
+    x86_store(&e->code, 64, x86_at(X86_RSP, (int32_t)m->to.slot), reg);
+}
+
+void x86_moves(struct x86_emitter *e, const struct jit_move *moves, uint32_t count)
+{
+    struct jit_move rest[8], ordered[16];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (moves[i].from.place == PLACE_NONE) {
+            continue;
+        }
+        if (moves[i].to.place == PLACE_STACK_ARG) {
+            stack_move(e, &moves[i]);
+        } else {
+            rest[n++] = moves[i];
+        }
+    }
+    n = alloc_order_moves(rest, n, X86_SCRATCH, ordered);
+    for (uint32_t i = 0; i < n; i++) {
+        x86_move(e, &ordered[i]);
+    }
+}
