@@ -54,6 +54,40 @@ void plat_shared_unmap(void *address, size_t size); // in the process that has t
 // One that is not `writable` cannot be mapped writable.
 int plat_shared_fd(struct plat_shared *s, bool writable);
 
+// --- machine code: pages of their own. IRQL = PASSIVE --------------------------------------------
+
+// What compiled C functions look like here, and so what they can call.
+enum plat_machine { PLAT_X86_64_SYSV, PLAT_X86_64_WINDOWS, PLAT_ARM64 };
+enum plat_machine plat_machine(void); // any IRQL
+
+// At first `size` bytes at `address` can be written and not run; from plat_code_publish on they can be run
+// and not written, for ever, and there is no other mapping of them. What lies around them cannot be run.
+struct plat_code {
+    uint8_t *address; // page aligned
+    size_t size;
+    intptr_t handle; // of the system file
+    const void *functions;
+};
+// What tells the system how to get out of a function: offsets from the code's address, the last one of its
+// unwind information. Source: Microsoft, "x64 exception handling", struct RUNTIME_FUNCTION.
+struct plat_code_function {
+    uint32_t start, end, unwind;
+};
+// Marks functions that call such code: a sanitizer would look for a type in front of it, where nobody may
+// look.
+#if defined(__clang__)
+#define PLAT_CALLS_CODE __attribute__((no_sanitize("function")))
+#else
+#define PLAT_CALLS_CODE
+#endif
+// Filled with instructions that trap.
+ebpf_result_t plat_code_create(size_t size, struct plat_code *out) MUST_CHECK;
+// `functions` lie in the code, sorted; systems without such tables take no notice (count 0: there are none).
+// EBPF_NO_MEMORY: the code is still to be destroyed.
+ebpf_result_t plat_code_publish(struct plat_code *code, const struct plat_code_function *functions,
+                                uint32_t count) MUST_CHECK;
+void plat_code_destroy(struct plat_code *code); // nobody runs in it any more
+
 // --- locks ---------------------------------------------------------------------------------------
 
 // Spin lock: raises to DISPATCH while held; never nested in itself. IRQL <= DISPATCH. Cannot fail.

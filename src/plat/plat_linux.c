@@ -148,6 +148,58 @@ void raw_shared_unmap(void *view, size_t size)
     munmap(view, size);
 }
 
+// --- machine code --------------------------------------------------------------------------------
+
+#define CODE_NEAREST ((uintptr_t)16 << 20) // images are smaller
+#define CODE_WINDOW  ((uintptr_t)96 << 20) // so that a call reaches the image on every architecture
+
+static size_t system_page(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+// Where code would be near enough to the functions that it calls: somewhere below this image, never twice
+// the same. Only a wish: what is taken is not given.
+static void *near_image(size_t size)
+{
+    static uintptr_t used;
+    uintptr_t here = (uintptr_t)&near_image & ~(uintptr_t)0xfffff;
+    uintptr_t at = __atomic_fetch_add(&used, size, __ATOMIC_RELAXED) % CODE_WINDOW;
+    return (void *)(here - CODE_NEAREST - at - size);
+}
+
+// Between two pages that cannot be touched.
+bool raw_code_open(size_t whole, struct plat_code *c)
+{
+    size_t page = system_page(), inner = (size_t)align_up(whole, page);
+    uint8_t *base =
+        mmap(near_image(inner + 2 * page), inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) {
+        return false;
+    }
+    if (mprotect(base + page, inner, PROT_READ | PROT_WRITE) != 0) {
+        munmap(base, inner + 2 * page);
+        return false;
+    }
+    c->address = base + page;
+    return true;
+}
+
+bool raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
+                      uint32_t count)
+{
+    UNUSED(functions);
+    UNUSED(count);
+    __builtin___clear_cache((char *)c->address, (char *)c->address + whole);
+    return mprotect(c->address, (size_t)align_up(whole, system_page()), PROT_READ | PROT_EXEC) == 0;
+}
+
+void raw_code_close(struct plat_code *c, size_t whole)
+{
+    size_t page = system_page();
+    munmap(c->address - page, (size_t)align_up(whole, page) + 2 * page);
+}
+
 // --- mutex ---------------------------------------------------------------------------------------
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(struct plat_mutex), "a mutex fits in its place");

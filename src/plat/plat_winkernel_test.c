@@ -60,6 +60,52 @@ static void shared_memory_at_dispatch(void)
     plat_shared_destroy(s);
 }
 
+// Where the system tells the protection of kernel addresses: Wine's driver host does, Windows does not.
+typedef NTSTATUS(NTAPI *query_fn)(HANDLE process, PVOID address, ULONG what, PVOID out, SIZE_T size,
+                                  SIZE_T *length);
+struct region { // MEMORY_BASIC_INFORMATION
+    PVOID base, allocation;
+    ULONG allocation_protection, partition;
+    SIZE_T size;
+    ULONG state, protection, type, pad;
+};
+_Static_assert(sizeof(struct region) == 48, "MEMORY_BASIC_INFORMATION");
+
+static bool find_protection(const void *address, ULONG *out)
+{
+    struct region region = {0};
+    SIZE_T length;
+    UNICODE_STRING name;
+    RtlInitUnicodeString(&name, L"ZwQueryVirtualMemory");
+    query_fn query = (query_fn)MmGetSystemRoutineAddress(&name);
+    if (query == NULL || !NT_SUCCESS(query((HANDLE)(LONG_PTR)-1, (PVOID)(uintptr_t)address, 0, &region,
+                                           sizeof(region), &length))) {
+        return false;
+    }
+    *out = region.protection;
+    return true;
+}
+
+static void code_is_never_writable_and_executable(void)
+{
+    struct plat_code code;
+    ULONG protection = 0;
+    REQUIRE_OK(plat_code_create(5000, &code));
+    if (!find_protection(code.address, &protection)) {
+        plat_code_destroy(&code);
+        SKIP("the system does not tell");
+    }
+    CHECK_EQ(protection, PAGE_READWRITE);
+    CHECK_OK(plat_code_publish(&code, NULL, 0));
+    for (int at = 0; at <= 4096; at += 4096) {
+        CHECK(find_protection(code.address + at, &protection));
+        CHECK_EQ(protection, PAGE_EXECUTE_READ);
+    }
+    CHECK_EQ(code.address[-1], 0xcc); // traps around it
+    CHECK_EQ(code.address[8192], 0xcc);
+    plat_code_destroy(&code);
+}
+
 static void the_stack_has_a_guard_of_its_own(void)
 {
     CHECK(__stack_chk_guard != GUARD_AT_FIRST);
@@ -73,6 +119,7 @@ TEST_SUITE(plat_winkernel)
     RUN(an_exception_becomes_a_status);
     RUN(a_slot_below_a_spin_lock);
     RUN(shared_memory_at_dispatch);
+    RUN(code_is_never_writable_and_executable);
     RUN(the_stack_has_a_guard_of_its_own);
     plat_fini();
 }

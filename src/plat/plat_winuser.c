@@ -115,6 +115,48 @@ int raw_shared_fd(intptr_t handle, bool writable)
     return -1; // handles of sections are no descriptors
 }
 
+// --- machine code --------------------------------------------------------------------------------
+
+// Reserved, but never committed: a page before and one behind. The table of functions is told to the system,
+// so that stacks can be walked through the code. Source: Microsoft's VirtualAlloc, RtlAddFunctionTable.
+bool raw_code_open(size_t whole, struct plat_code *c)
+{
+    uint8_t *base = VirtualAlloc(NULL, whole + 2 * PLAT_PAGE_SIZE, MEM_RESERVE, PAGE_NOACCESS);
+    if (base == NULL) {
+        return false;
+    }
+    c->address = VirtualAlloc(base + PLAT_PAGE_SIZE, whole, MEM_COMMIT, PAGE_READWRITE);
+    if (c->address == NULL) {
+        VirtualFree(base, 0, MEM_RELEASE);
+        return false;
+    }
+    return true;
+}
+
+bool raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
+                      uint32_t count)
+{
+    DWORD old;
+    if (!VirtualProtect(c->address, whole, PAGE_EXECUTE_READ, &old)) {
+        return false;
+    }
+    FlushInstructionCache(GetCurrentProcess(), c->address, whole);
+    if (count > 0 &&
+        RtlAddFunctionTable((PRUNTIME_FUNCTION)(uintptr_t)functions, count, (DWORD64)(uintptr_t)c->address)) {
+        c->functions = functions;
+    }
+    return true;
+}
+
+void raw_code_close(struct plat_code *c, size_t whole)
+{
+    UNUSED(whole);
+    if (c->functions != NULL) {
+        RtlDeleteFunctionTable((PRUNTIME_FUNCTION)(uintptr_t)c->functions);
+    }
+    VirtualFree(c->address - PLAT_PAGE_SIZE, 0, MEM_RELEASE);
+}
+
 // --- mutex ---------------------------------------------------------------------------------------
 
 _Static_assert(sizeof(SRWLOCK) <= sizeof(struct plat_mutex), "a mutex fits in its place");

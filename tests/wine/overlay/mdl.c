@@ -118,20 +118,40 @@ static ULONG protection_of(ULONG priority, KPROCESSOR_MODE mode)
     return executable ? PAGE_EXECUTE_READWRITE : PAGE_READWRITE;
 }
 
-static void *map_pages(const struct pages *pages, KPROCESSOR_MODE mode, ULONG priority)
+static void *map_view(const struct pages *pages, HANDLE process, ULONG protection)
 {
-    HANDLE process = mode == UserMode ? open_caller() : NtCurrentProcess();
     PVOID view = NULL;
     SIZE_T size = 0;
+    NTSTATUS status =
+        ZwMapViewOfSection(pages->section, process, &view, 0, 0, NULL, &size, ViewUnmap, 0, protection);
+    return NT_SUCCESS(status) ? view : NULL;
+}
+
+static void *map_for_caller(const struct pages *pages, ULONG priority)
+{
+    HANDLE process = open_caller();
     if (process == NULL) {
         return NULL;
     }
-    NTSTATUS status = ZwMapViewOfSection(pages->section, process, &view, 0, 0, NULL, &size, ViewUnmap, 0,
-                                         protection_of(priority, mode));
-    if (mode == UserMode) {
-        ZwClose(process);
+    void *view = map_view(pages, process, protection_of(priority, UserMode));
+    ZwClose(process);
+    return view;
+}
+
+// A view can only ever be protected as it was at first, or more strictly: it begins with everything, so that
+// MmProtectMdlSystemAddress finds nothing forbidden.
+static void *map_for_system(const struct pages *pages, ULONG priority)
+{
+    void *view = map_view(pages, NtCurrentProcess(), PAGE_EXECUTE_READWRITE);
+    if (view != NULL) {
+        host_pages_protect(view, pages->mdl->ByteCount, protection_of(priority, KernelMode));
     }
-    return NT_SUCCESS(status) ? view : NULL;
+    return view;
+}
+
+static void *map_pages(const struct pages *pages, KPROCESSOR_MODE mode, ULONG priority)
+{
+    return mode == UserMode ? map_for_caller(pages, priority) : map_for_system(pages, priority);
 }
 
 static void set_mapped(PMDL mdl, void *address)
