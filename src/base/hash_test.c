@@ -41,8 +41,35 @@ static void depends_on_every_byte_and_bit_of_the_key(void)
     }
 }
 
+// Numbers that a table meets: in a row, in steps, alike in their low or high bits. With most keys no bucket
+// gets much more than its share.
+static void numbers_are_spread(void)
+{
+    static uint16_t buckets[256];
+    static const struct {
+        uint64_t start, step;
+    } rows[] = {{0, 1}, {1000, 256}, {0, (uint64_t)1 << 32}, {7, (uint64_t)1 << 48}, {0, 0x9e3779b97f4a7c15}};
+    unsigned crowded = 0;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        const struct hash_key secret = {hash_bytes(&(struct hash_key){seed, 0}, "a", 1),
+                                        hash_bytes(&(struct hash_key){seed, 1}, "b", 1)};
+        for (size_t row = 0; row < ARRAY_SIZE(rows); row++) {
+            uint16_t most = 0;
+            memset(buckets, 0, sizeof(buckets));
+            for (uint64_t i = 0; i < 1024; i++) {
+                uint64_t hash = hash_number(&secret, rows[row].start + i * rows[row].step);
+                uint16_t count = ++buckets[hash & 255];
+                most = count > most ? count : most;
+            }
+            crowded += most > 40; // 4 on average
+        }
+    }
+    CHECK(crowded <= 10); // of 250
+}
+
 TEST_SUITE(hash)
 {
+    RUN(numbers_are_spread);
     RUN(agrees_with_an_independent_implementation);
     RUN(depends_on_every_byte_and_bit_of_the_key);
 }

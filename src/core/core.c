@@ -24,7 +24,8 @@ ebpf_result_t core_create(const struct core_options *options, struct core **out)
         return EBPF_NO_MEMORY;
     }
     core->options = *options;
-    TRY_OR(result, runtime_create(&options->runtime, &core->runtime), undo_core);
+    core->options.runtime.engine = options->execution == CORE_INTERPRETER ? RUNTIME_INTERPRETER : RUNTIME_JIT;
+    TRY_OR(result, runtime_create(&core->options.runtime, &core->runtime), undo_core);
     *out = core;
     return EBPF_SUCCESS;
 

@@ -10,7 +10,8 @@ struct core;
 
 // --- policy (core_policy.c): how programs are run, and whether this machine permits it -----------
 
-enum core_execution { CORE_INTERPRETER, CORE_JIT, CORE_NATIVE };
+// CORE_INTERPRETER: in builds that have it (runtime.h); core_create fails elsewhere.
+enum core_execution { CORE_JIT, CORE_INTERPRETER, CORE_NATIVE };
 
 // What the system says of its code integrity. All false in user mode, where it restricts nothing.
 struct core_integrity {
@@ -29,7 +30,7 @@ struct core_options {
     struct runtime_options runtime;
     uint32_t platform;             // enum dialect that is the default here
     bool memory_by_fd;             // of MAP_MEMORY: clients are other processes and get descriptors
-    enum core_execution execution; // of programs that are loaded
+    enum core_execution execution; // of programs that are loaded; runtime.engine follows from it
     struct core_integrity integrity;
     // Fills a HOOK_NEXT reply for a hook's attachment points; NULL: none. EBPF_NO_MORE_KEYS at the end.
     ebpf_result_t (*hook_next)(void *user, const struct proto_hook_next_request *request,

@@ -143,7 +143,10 @@ WITH_MAP(a_bucket_without_room_is_told, MAP_TYPE_HASH)
     REQUIRE_OK(bench_call(b, PROTO_MAP_CREATE, &fixed, NULL, 0, NULL, 0));
     struct object *large = b->object;
     for (uint32_t i = 0; i < 100; i += 4) {
-        struct elements e = {{i, i + 1, i + 2, i + 3}, {0}};
+        const uint32_t mixed = 0x9e3779b9; // numbers in a row would be spread too well
+        struct elements e = {
+            {i * i * mixed, (i + 1) * (i + 1) * mixed, (i + 2) * (i + 2) * mixed, (i + 3) * (i + 3) * mixed},
+            {0}};
         CHECK_OK(change(b, PROTO_MAP_UPDATE_BATCH, large, 4, &e, 0));
     }
     for (uint32_t position = 0, end = 0; end == 0 && taken < 100; end = reply_of(b).end) {

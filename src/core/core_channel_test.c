@@ -134,16 +134,23 @@ WITH_DESK(what_was_lent_stays_when_the_reply_does_not_fit)
     CHECK_EQ(desk_count(d, OBJECT_PROGRAM), 0);
 }
 
-WITH_DESK(a_verdict_without_room_can_be_repeated)
+// *prog waits for the verdict of its program, which is built and not sent.
+static ebpf_result_t prepare_verdict(struct desk *d, struct channel **service, struct channel **prog)
 {
-    struct channel *service = NULL, *prog = NULL;
     struct proto_token token;
     struct program p = bench_program(PROG_TYPE_RAW_MEMORY);
     struct core_verdict accept = bench_accept();
-    REQUIRE_OK(desk_open(d, &service));
-    REQUIRE_OK(desk_open(d, &prog));
-    REQUIRE_OK(desk_offer(d, prog, &token));
+    TRY(desk_open(d, service));
+    TRY(desk_open(d, prog));
+    TRY(desk_offer(d, *prog, &token));
     desk_build_verdict(d, &token, &p, 0, &accept);
+    return EBPF_SUCCESS;
+}
+
+WITH_DESK(a_verdict_without_room_can_be_repeated)
+{
+    struct channel *service = NULL, *prog = NULL;
+    REQUIRE_OK(prepare_verdict(d, &service, &prog));
     CHECK_EQ(desk_judge(d, service, 40), EBPF_INSUFFICIENT_BUFFER);
     CHECK_EQ(desk_count(d, OBJECT_PROGRAM), 0);
     CHECK_OK(desk_judge(d, service, d->b.header.size));
@@ -326,13 +333,7 @@ WITH_DESK(a_service_makes_no_requests)
 WITH_DESK(malformed_verdicts_are_refused)
 {
     struct channel *service = NULL, *prog = NULL;
-    struct proto_token token;
-    struct program p = bench_program(PROG_TYPE_RAW_MEMORY);
-    struct core_verdict accept = bench_accept();
-    REQUIRE_OK(desk_open(d, &service));
-    REQUIRE_OK(desk_open(d, &prog));
-    REQUIRE_OK(desk_offer(d, prog, &token));
-    desk_build_verdict(d, &token, &p, 0, &accept);
+    REQUIRE_OK(prepare_verdict(d, &service, &prog));
     size_t whole = d->verdict_size;
     for (d->verdict_size = 0; d->verdict_size < whole; d->verdict_size++) {
         CHECK_EQ(desk_judge(d, service, MESSAGE_ROOM), EBPF_INVALID_ARGUMENT);

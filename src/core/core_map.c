@@ -85,3 +85,17 @@ ebpf_result_t handle_MAP_FREEZE(struct execution *x)
 {
     return core_make_reply(x, 0, NULL) == NULL ? EBPF_NO_MEMORY : map_freeze(core_map(x, 0));
 }
+
+ebpf_result_t handle_MAP_SET_PROGRAM(struct execution *x)
+{
+    struct proto_map_set_program_request request;
+    struct map *map = core_map(x, 0);
+    core_get_fixed(x, &request);
+    if (x->request.tail_size != key_size(map)) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    if (core_make_reply(x, 0, NULL) == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    return map_user_set_program(map, x->request.tail, core_prog(x, 1), request.flags);
+}

@@ -124,6 +124,16 @@ static ebpf_result_t decode(struct execution *x, struct program **out)
     return EBPF_SUCCESS;
 }
 
+static const char *load_refusal(ebpf_result_t result)
+{
+    switch (result) {
+    case EBPF_PROGRAM_LOAD_FAILED: return "the evidence does not fit the program";
+    case EBPF_INVALID_ARGUMENT: return "a program array holds programs of another kind";
+    case EBPF_JIT_COMPILATION_FAILED: return "the program cannot be translated";
+    default: return NULL;
+    }
+}
+
 static ebpf_result_t load_verified(struct execution *x)
 {
     const struct core_verdict *v = x->call->verdict;
@@ -140,10 +150,15 @@ static ebpf_result_t load_verified(struct execution *x)
         return EBPF_NO_MEMORY;
     }
     result = prog_load(x->core->runtime, p, maps, &v->evidence, &prog);
-    if (result == EBPF_PROGRAM_LOAD_FAILED) {
-        return refuse_because(x, result, "the evidence does not fit the program");
+    if (load_refusal(result) != NULL) {
+        return refuse_because(x, result, load_refusal(result));
     }
     TRY(result);
+    result = prog_keep_source(prog, x->request.tail, x->request.tail_size);
+    if (result != EBPF_SUCCESS) {
+        object_release(prog_object(prog));
+        return result;
+    }
     core_give_object(x, prog_object(prog), &reply->object);
     return EBPF_SUCCESS;
 }
@@ -156,9 +171,9 @@ static ebpf_result_t check_execution(struct execution *x)
     if (core_policy_check(o->execution, &o->integrity, &why) != EBPF_SUCCESS) {
         return refuse_because(x, EBPF_BLOCKED_BY_POLICY, why);
     }
-    return o->execution == CORE_INTERPRETER
+    return o->execution != CORE_NATIVE
                ? EBPF_SUCCESS
-               : refuse_because(x, EBPF_OPERATION_NOT_SUPPORTED, "this version has an interpreter only");
+               : refuse_because(x, EBPF_OPERATION_NOT_SUPPORTED, "this version runs no native programs");
 }
 
 ebpf_result_t handle_PROG_LOAD(struct execution *x)
@@ -172,6 +187,32 @@ ebpf_result_t handle_PROG_LOAD(struct execution *x)
         return refuse(x, v->result, &(struct load_text){v->text, v->json});
     }
     return load_verified(x);
+}
+
+// --- dump ----------------------------------------------------------------------------------------
+
+ebpf_result_t handle_PROG_DUMP(struct execution *x)
+{
+    struct proto_prog_dump_request request;
+    uint8_t *tail = NULL;
+    uint32_t total = 0;
+    core_get_fixed(x, &request);
+    if (request.what > PROTO_DUMP_CODE) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    const uint8_t *bytes = request.what == PROTO_DUMP_CODE ? prog_machine_code(core_prog(x, 0), &total)
+                                                           : prog_source(core_prog(x, 0), &total);
+    uint32_t left = request.offset < total ? total - request.offset : 0;
+    uint32_t size = left < request.size ? left : request.size;
+    struct proto_prog_dump_reply *reply = core_make_reply(x, size, &tail);
+    if (reply == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    reply->total = total;
+    if (size > 0) {
+        memcpy(tail, bytes + request.offset, size);
+    }
+    return EBPF_SUCCESS;
 }
 
 // --- test run ------------------------------------------------------------------------------------

@@ -361,6 +361,60 @@ WITH_CORE(bad_test_runs_are_refused)
     object_release(prog);
 }
 
+// A program is stored by its handle and read back as its id.
+WITH_CORE(prog_arrays_hold_programs)
+{
+    struct object *objects[2] = {NULL, NULL};
+    struct proto_map_create_request make = {
+        .def = {.type = MAP_TYPE_PROG_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 2, .name = "p"}};
+    struct proto_map_set_program_request set = {.flags = UPDATE_ANY};
+    uint32_t key = 1;
+    REQUIRE_OK(bench_call(b, PROTO_MAP_CREATE, &make, NULL, 0, NULL, 0));
+    objects[0] = b->object;
+    REQUIRE_OK(bench_load_answer(b, PROG_TYPE_XDP, &objects[1]));
+    CHECK_OK(bench_call(b, PROTO_MAP_SET_PROGRAM, &set, &key, sizeof(key), objects, 2));
+    CHECK_EQ(bench_call(b, PROTO_MAP_SET_PROGRAM, &set, &key, 3, objects, 2), EBPF_INVALID_ARGUMENT);
+    CHECK_OK(lookup(b, objects[0], 1, false));
+    uint32_t id = object_id(objects[1]);
+    REQUIRE(b->tail_size == sizeof(id));
+    CHECK_EQ(memcmp(b->tail, &id, sizeof(id)), 0);
+    key = 2;
+    CHECK_EQ(bench_call(b, PROTO_MAP_SET_PROGRAM, &set, &key, sizeof(key), objects, 2), EBPF_OUT_OF_SPACE);
+    object_release(objects[0]);
+    object_release(objects[1]);
+}
+
+static uint64_t dump(struct bench *b, struct object *prog, uint32_t what, uint32_t offset, uint32_t size)
+{
+    struct proto_prog_dump_request request = {.what = what, .offset = offset, .size = size};
+    CHECK_OK(bench_call(b, PROTO_PROG_DUMP, &request, NULL, 0, &prog, 1));
+    const struct proto_prog_dump_reply *reply = b->fixed;
+    return reply->total;
+}
+
+WITH_CORE(programs_are_dumped)
+{
+    struct object *prog = NULL;
+    struct program p;
+    uint8_t first = 0;
+    REQUIRE_OK(bench_load_answer(b, PROG_TYPE_XDP, &prog));
+    uint64_t total = dump(b, prog, PROTO_DUMP_PROGRAM, 0, UINT32_MAX);
+    REQUIRE(total != 0 && b->tail_size == total);
+    CHECK_OK(proto_program_decode(b->tail, b->tail_size, &b->arena, &p));
+    CHECK_EQ(p.type, PROG_TYPE_XDP);
+    total = dump(b, prog, PROTO_DUMP_CODE, 0, UINT32_MAX);
+    REQUIRE(total != 0 && b->tail_size == total);
+    first = b->tail[4];
+    CHECK_EQ(dump(b, prog, PROTO_DUMP_CODE, 4, 1), total); // a piece
+    REQUIRE(b->tail_size == 1);
+    CHECK_EQ(b->tail[0], first);
+    CHECK_EQ(dump(b, prog, PROTO_DUMP_CODE, UINT32_MAX, 1), total);
+    CHECK_EQ(b->tail_size, 0);
+    struct proto_prog_dump_request wrong = {.what = 2};
+    CHECK_EQ(bench_call(b, PROTO_PROG_DUMP, &wrong, NULL, 0, &prog, 1), EBPF_INVALID_ARGUMENT);
+    object_release(prog);
+}
+
 WITH_CORE(maps_are_bound)
 {
     struct object *pair[2] = {NULL, NULL};
@@ -562,6 +616,8 @@ TEST_SUITE(core)
     RUN(constants_are_not_what_programs_may_write);
     RUN(test_runs);
     RUN(bad_test_runs_are_refused);
+    RUN(prog_arrays_hold_programs);
+    RUN(programs_are_dumped);
     RUN(maps_are_bound);
     RUN(links);
     RUN(bad_links_are_refused);

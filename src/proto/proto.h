@@ -154,6 +154,23 @@ struct proto_map_batch_reply {
     uint32_t position; // lookup: where to go on
     uint32_t reserved; // 0
 };
+// Stores a program in a prog array. tail: key
+struct proto_map_set_program_request {
+    uint64_t flags;
+};
+// What a loaded program is, in pieces: the reply's tail has at most `size` bytes from `offset` on.
+enum proto_dump {
+    PROTO_DUMP_PROGRAM, // the program as it was loaded, for proto_program_decode
+    PROTO_DUMP_CODE,    // its machine code; nothing when it is not machine code that runs it
+};
+struct proto_prog_dump_request {
+    uint32_t what; // enum proto_dump
+    uint32_t offset, size;
+    uint32_t reserved; // 0
+};
+struct proto_prog_dump_reply {
+    uint64_t total; // bytes of the whole
+};
 // Maps the values of an array with BPF_F_MMAPABLE into the client: value i lies at i * round_up(value_size,
 // 8).
 struct proto_map_memory_request {

@@ -62,6 +62,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define REPLY_MAP_MEMORY         struct proto_map_memory_reply
 #define REQUEST_HOLDER_NEXT      struct proto_holder_next_request
 #define REPLY_HOLDER_NEXT        struct proto_holder_next_reply
+#define REQUEST_MAP_SET_PROGRAM  struct proto_map_set_program_request
+#define REPLY_MAP_SET_PROGRAM    struct proto_empty
+#define REQUEST_PROG_DUMP        struct proto_prog_dump_request
+#define REPLY_PROG_DUMP          struct proto_prog_dump_reply
 
 // No padding travels: the size of each structure is the sum of its members.
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "no padding in " #type)
@@ -82,6 +86,9 @@ SIZE(proto_map_lookup_batch_request, 16);
 SIZE(proto_map_batch_reply, 16);
 SIZE(proto_map_memory_reply, 16);
 SIZE(proto_holder_next_reply, 20);
+SIZE(proto_map_set_program_request, 8);
+SIZE(proto_prog_dump_request, 16);
+SIZE(proto_prog_dump_reply, 8);
 _Static_assert(PROTO_MAX_OBJECTS <= UINT8_MAX, "object kinds fit small arrays");
 
 enum { NONE = false, BYTES = true, OLD = false, NEW = true, QUICK = false, WAITS = true, ANY_COUNT = -1 };
@@ -143,6 +150,7 @@ static const struct checked_field checked_fields[] = {
     FIELD(OBJECT_INFO, RULE_ZERO, reserved),
     FIELD(MAP_MEMORY, RULE_ZERO, reserved),
     FIELD(HOLDER_NEXT, RULE_ZERO, reserved),
+    FIELD(PROG_DUMP, RULE_ZERO, reserved),
     FIELD(MAP_LOOKUP_BATCH, RULE_ZERO, flags),
     FIELD(MAP_UPDATE_BATCH, RULE_ZERO, reserved),
     FIELD(MAP_DELETE_BATCH, RULE_ZERO, reserved),

@@ -210,7 +210,7 @@ static void reserved_fields_must_be_zero(void)
         {PROTO_LINK_CREATE, 12},     {PROTO_LINK_UPDATE, 1},       {PROTO_LINK_REPLACE, 2},
         {PROTO_LINK_DETACH, 3},      {PROTO_OBJECT_INFO, 0},       {PROTO_PROG_BIND_MAP, 0},
         {PROTO_MAP_LOOKUP_BATCH, 8}, {PROTO_MAP_UPDATE_BATCH, 12}, {PROTO_MAP_DELETE_BATCH, 12},
-        {PROTO_MAP_MEMORY, 4},       {PROTO_HOLDER_NEXT, 4},
+        {PROTO_MAP_MEMORY, 4},       {PROTO_HOLDER_NEXT, 4},       {PROTO_PROG_DUMP, 12},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct message m;

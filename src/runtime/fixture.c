@@ -9,9 +9,22 @@ static void remember(void *user, const char *text)
     str_copy(f->traced, sizeof(f->traced), text);
 }
 
+enum runtime_engine fixture_engine = RUNTIME_JIT;
+
+void fixture_for_each_engine(void (*suite)(void))
+{
+    suite();
+#if defined(EBPF_INTERPRETER)
+    fixture_engine = RUNTIME_INTERPRETER;
+    suite();
+    fixture_engine = RUNTIME_JIT;
+#endif
+}
+
 bool fixture_open(struct fixture *f)
 {
-    struct runtime_options options = {.spec = spec_builtin(), .trace = remember, .trace_user = f};
+    struct runtime_options options = {
+        .spec = spec_builtin(), .engine = fixture_engine, .trace = remember, .trace_user = f};
     memset(f, 0, sizeof(*f));
     f->live = plat_sim_live_count();
     CHECK_OK(runtime_create(&options, &f->rt));

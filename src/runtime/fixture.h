@@ -18,6 +18,10 @@ struct fixture {
     unsigned trace_count;
 };
 
+// With the engine of `fixture_engine`: the translator, if nothing else was said.
+extern enum runtime_engine fixture_engine;
+// Calls `suite` once with each engine of this build.
+void fixture_for_each_engine(void (*suite)(void));
 bool fixture_open(struct fixture *f);
 // Waits for the epoch, destroys the runtime, and checks that nothing is left.
 void fixture_close(struct fixture *f);

@@ -29,7 +29,7 @@ HELPER_BODY(KTIME_GET_MS)
 
 HELPER_BODY(GET_SMP_PROCESSOR_ID)
 {
-    return run->slot;
+    return run->jit.slot;
 }
 
 HELPER_BODY(GET_CURRENT_PID_TGID)

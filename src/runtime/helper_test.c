@@ -138,9 +138,9 @@ static void clocks_and_identity(void)
     CHECK(ms >= ns / 1000000 && ms - ns / 1000000 < 10000);
     CHECK_EQ(CALL(GET_CURRENT_PID_TGID, 0, 0, 0, 0, 0), plat_pid_tgid());
     CHECK_EQ(CALL(GET_PRANDOM_U32, 0, 0, 0, 0, 0) >> 32, 0);
-    run.slot = 3;
+    run.jit.slot = 3;
     CHECK_EQ(CALL(GET_SMP_PROCESSOR_ID, 0, 0, 0, 0, 0), 3);
-    run.slot = 0;
+    run.jit.slot = 0;
 }
 
 static uint64_t trace(const char *format, uint64_t a, uint64_t b, uint64_t c)

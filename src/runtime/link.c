@@ -90,7 +90,7 @@ static void destroy(struct object *o)
     plat_free(l);
 }
 
-static const struct object_ops object_ops = {last_release, destroy};
+static const struct object_ops object_ops = {last_release, NULL, destroy};
 
 static ebpf_result_t make(struct runtime *rt, struct prog *g, uint32_t attach_type,
                           const struct attach_params *params, struct link **out)

@@ -80,7 +80,26 @@ static void destroy(struct object *o)
     plat_free(m);
 }
 
-static const struct object_ops object_ops = {NULL, destroy};
+static const struct object_ops object_ops = {NULL, NULL, destroy};
+
+// Of maps that would otherwise keep themselves alive, through the programs that they hold.
+static void released(struct object *o)
+{
+    struct map *m = CONTAINER_OF(o, struct map, object);
+    m->ops->forsaken(m);
+}
+
+static const struct object_ops watched_ops = {NULL, released, destroy};
+
+void map_keep(struct map *m)
+{
+    object_keep(&m->object);
+}
+
+void map_drop(struct map *m)
+{
+    object_drop_kept(&m->object);
+}
 
 ebpf_result_t map_create(struct runtime *rt, const struct map_def *def, struct map **out)
 {
@@ -96,7 +115,8 @@ ebpf_result_t map_create(struct runtime *rt, const struct map_def *def, struct m
     m->def = *def;
     m->value_stride = (uint32_t)align_up(def->value_size, 8);
     TRY_OR(result, m->ops->init(m), undo_alloc);
-    TRY_OR(result, object_publish(rt, &m->object, OBJECT_MAP, &object_ops), undo_init);
+    const struct object_ops *ops = m->ops->forsaken != NULL ? &watched_ops : &object_ops;
+    TRY_OR(result, object_publish(rt, &m->object, OBJECT_MAP, ops), undo_init);
     *out = m;
     return EBPF_SUCCESS;
 
@@ -176,7 +196,7 @@ static bool may_read(const struct map *m)
 }
 
 // Counted, so that map_freeze knows when the last write is over.
-static bool begin_write(struct map *m)
+bool map_begin_write(struct map *m)
 {
     __atomic_fetch_add(&m->user_writers, 1, __ATOMIC_SEQ_CST);
     if ((m->def.flags & MAP_FLAG_RDONLY) == 0 && !is_frozen(m)) {
@@ -187,7 +207,7 @@ static bool begin_write(struct map *m)
     return false;
 }
 
-static void end_write(struct map *m)
+void map_end_write(struct map *m)
 {
     epoch_exit(m->object.rt);
     __atomic_fetch_sub(&m->user_writers, 1, __ATOMIC_SEQ_CST);
@@ -209,34 +229,37 @@ ebpf_result_t map_user_lookup_and_delete(struct map *m, const void *key, void *v
     if (m->ops->user_take == NULL) {
         return EBPF_OPERATION_NOT_SUPPORTED;
     }
-    if (!may_read(m) || !begin_write(m)) {
+    if (!may_read(m) || !map_begin_write(m)) {
         return EBPF_ACCESS_DENIED;
     }
     ebpf_result_t result = m->ops->user_take(m, key, value);
-    end_write(m);
+    map_end_write(m);
     return result;
 }
 
 ebpf_result_t map_user_update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
     ebpf_result_t result = EBPF_INVALID_ARGUMENT;
-    if (!begin_write(m)) {
+    if (!map_begin_write(m)) {
         return EBPF_ACCESS_DENIED;
     }
     if (flags <= UPDATE_EXIST) {
         result = m->ops->user_update(m, key, value, flags);
     }
-    end_write(m);
+    map_end_write(m);
     return result;
 }
 
 ebpf_result_t map_user_delete(struct map *m, const void *key)
 {
-    if (!begin_write(m)) {
+    if (!map_begin_write(m)) {
         return EBPF_ACCESS_DENIED;
     }
     ebpf_result_t result = m->ops->delete(m, key);
-    end_write(m);
+    map_end_write(m);
+    if (m->ops->forsaken != NULL) { // then it held an object
+        epoch_reclaim(m->object.rt);
+    }
     return result;
 }
 
@@ -263,16 +286,19 @@ static ebpf_result_t take_batch(struct map *m, struct map_batch *b)
     if (m->ops->user_take == NULL) {
         return EBPF_OPERATION_NOT_SUPPORTED;
     }
-    if (!may_read(m) || !begin_write(m)) {
+    if (!may_read(m) || !map_begin_write(m)) {
         return EBPF_ACCESS_DENIED;
     }
     m->ops->batch(m, true, b);
-    end_write(m);
+    map_end_write(m);
     return EBPF_SUCCESS;
 }
 
 ebpf_result_t map_user_batch(struct map *m, bool take, struct map_batch *b)
 {
+    if (m->ops->batch == NULL) {
+        return EBPF_OPERATION_NOT_SUPPORTED;
+    }
     if (take) {
         return take_batch(m, b);
     }

@@ -179,6 +179,13 @@ static uint8_t *value_address(struct map *m, uint32_t off)
     return m->def.max_entries == 1 && off < m->def.value_size ? value_at(m, 0, 0) + off : NULL;
 }
 
+static void describe(struct map *m, struct jit_map *out)
+{
+    out->kind = JIT_MAP_ARRAY;
+    out->values = (uintptr_t)array_of(m)->slab;
+    out->lookup = (uintptr_t)lookup;
+}
+
 static struct plat_shared *memory(const struct map *m, size_t *size)
 {
     *size = array_of(m)->slab_size;
@@ -196,6 +203,7 @@ const struct map_ops map_ops_ARRAY = {
     .user_update = update,
     .next_key = next_key,
     .batch = batch,
+    .describe = describe,
     .value_address = value_address,
     .shared = memory,
 };
@@ -240,6 +248,14 @@ static ebpf_result_t user_update_percpu(struct map *m, const void *key, const vo
     return EBPF_SUCCESS;
 }
 
+static void describe_percpu(struct map *m, struct jit_map *out)
+{
+    out->kind = JIT_MAP_PERCPU_ARRAY;
+    out->values = (uintptr_t)array_of(m)->slab;
+    out->cpu_stride = array_of(m)->cpu_stride;
+    out->lookup = (uintptr_t)lookup_percpu;
+}
+
 const struct map_ops map_ops_PERCPU_ARRAY = {
     .check = check_percpu,
     .init = init_percpu,
@@ -251,4 +267,5 @@ const struct map_ops map_ops_PERCPU_ARRAY = {
     .user_update = user_update_percpu,
     .next_key = next_key,
     .batch = batch,
+    .describe = describe_percpu,
 };

@@ -135,7 +135,13 @@ static uint64_t element_memory(const struct map *m)
 
 static uint64_t hash_key(const struct map *m, const void *key)
 {
-    return hash_bytes(&hash_of(m)->secret, key, m->def.key_size);
+    const struct hash_key *secret = &hash_of(m)->secret;
+    uint64_t number = 0;
+    if (m->def.key_size != 4 && m->def.key_size != 8) {
+        return hash_bytes(secret, key, m->def.key_size);
+    }
+    memcpy(&number, key, m->def.key_size);
+    return hash_number(secret, number);
 }
 
 static uint32_t bucket_of(const struct hash *h, uint64_t hash)
@@ -163,6 +169,36 @@ static uint8_t *lookup(struct map *m, const void *key)
     struct element *e = find(m, hash_key(m, key), key);
     return e != NULL ? value_of(hash_of(m), e) : NULL;
 }
+
+// --- the same for keys of one word, which machine code calls without detours ---------------------
+
+// The key may change while we look at it: it is read once.
+#define LOOKUP_WORD(bits)                                                                                    \
+    static uint8_t *lookup##bits(struct map *m, const void *key)                                             \
+    {                                                                                                        \
+        uint##bits##_t word;                                                                                 \
+        struct hash *h = hash_of(m);                                                                         \
+        memcpy(&word, key, sizeof(word));                                                                    \
+        __asm__("" : "+r"(word));                                                                            \
+        uint64_t hash = hash_number(&h->secret, word);                                                       \
+        struct element *e = load(&h->buckets[bucket_of(h, hash)]);                                           \
+        while (e != NULL && *(const uint##bits##_t *)(const void *)e->key != word) {                         \
+            e = load(&e->next);                                                                              \
+        }                                                                                                    \
+        return e != NULL ? value_of(h, e) : NULL;                                                            \
+    }
+LOOKUP_WORD(32)
+LOOKUP_WORD(64)
+
+static void describe(struct map *m, struct jit_map *out)
+{
+    uint8_t *(*fn)(struct map *, const void *) = m->def.key_size == 4   ? lookup32
+                                                 : m->def.key_size == 8 ? lookup64
+                                                                        : lookup;
+    out->lookup = (uintptr_t)fn;
+}
+
+// --- links ---------------------------------------------------------------------------------------
 
 // Link that points at the element of `key`, or the NULL link at the end of its chain. Under the bucket's
 // lock.
@@ -436,5 +472,6 @@ const struct map_ops map_ops_HASH = {
     .user_take = take,
     .next_key = next_key,
     .batch = batch,
+    .describe = describe,
     .element_memory = element_memory,
 };

@@ -84,14 +84,47 @@ static void destroy_retired(struct epoch_item *item)
     o->ops->destroy(o);
 }
 
+static void drop_last(struct object *o)
+{
+    unpublish(o);
+    if (o->ops->last_release != NULL) {
+        o->ops->last_release(o);
+    }
+    epoch_retire_object(o->rt, &o->retired, destroy_retired);
+}
+
+// Others may drop their references meanwhile: only the epoch keeps the object for `released`.
+static void drop_watched(struct object *o)
+{
+    struct runtime *rt = o->rt;
+    epoch_enter(rt);
+    uint64_t left = __atomic_sub_fetch(&o->references, 1, __ATOMIC_SEQ_CST);
+    if (left == 0) {
+        drop_last(o);
+    } else if ((uint32_t)left == left / OBJECT_KEEPER) {
+        o->ops->released(o);
+    }
+    epoch_exit(rt);
+}
+
+void object_keep(struct object *o)
+{
+    __atomic_fetch_add(&o->references, 1 + OBJECT_KEEPER, __ATOMIC_RELAXED);
+}
+
+void object_drop_kept(struct object *o)
+{
+    if (__atomic_sub_fetch(&o->references, 1 + OBJECT_KEEPER, __ATOMIC_SEQ_CST) == 0) {
+        drop_last(o);
+    }
+}
+
 void object_drop(struct object *o)
 {
-    if (__atomic_fetch_sub(&o->references, 1, __ATOMIC_ACQ_REL) == 1) {
-        unpublish(o);
-        if (o->ops->last_release != NULL) {
-            o->ops->last_release(o);
-        }
-        epoch_retire_object(o->rt, &o->retired, destroy_retired);
+    if (o->ops->released != NULL) {
+        drop_watched(o);
+    } else if (__atomic_fetch_sub(&o->references, 1, __ATOMIC_ACQ_REL) == 1) {
+        drop_last(o);
     }
 }
 

@@ -9,7 +9,7 @@ struct marks {
     uint32_t count;
 };
 
-// Marks rise by pc; what they mean is checked while decoding.
+// Marks rise by pc; what they mean is checked while binding.
 static ebpf_result_t check_order(const struct marks *marks, uint32_t insn_count, struct reader *r)
 {
     uint32_t next = 0, pc, field;
@@ -68,7 +68,7 @@ static ebpf_result_t check_maps(const struct program *p, struct map *const *maps
 static void acquire_maps(struct prog *g, struct map *const *maps, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        object_acquire(&maps[i]->object);
+        map_keep(maps[i]);
         g->maps[i] = maps[i];
     }
     g->map_count = count;
@@ -77,22 +77,33 @@ static void acquire_maps(struct prog *g, struct map *const *maps, uint32_t count
 static void drop_maps(struct prog *g)
 {
     for (uint32_t i = 0; i < g->map_count; i++) {
-        object_drop(&g->maps[i]->object);
+        map_drop(g->maps[i]);
     }
 }
 
 // --- load ----------------------------------------------------------------------------------------
 
+static void notify(const struct prog *g, bool gone)
+{
+    const struct runtime *rt = g->object.rt;
+    const struct code_notice notice = {g->name, g->object.id, g->code.pages.address, g->code.size, gone};
+    if (rt->watch_code != NULL && g->code.size != 0) {
+        rt->watch_code(rt->watch_user, &notice);
+    }
+}
+
 static void destroy(struct object *o)
 {
     struct prog *g = CONTAINER_OF(o, struct prog, object);
+    notify(g, true);
     drop_maps(g);
     counter_fini(&g->runs);
-    interp_fini(&g->code);
+    prog_code_free(&g->code);
+    plat_free(g->source);
     plat_free(g);
 }
 
-static const struct object_ops object_ops = {NULL, destroy};
+static const struct object_ops object_ops = {NULL, NULL, destroy};
 
 // A digest for people: the key is fixed, so that equal programs show equal tags everywhere.
 static void set_tag(struct prog *g, const struct program *p)
@@ -113,12 +124,32 @@ static void set_identity(struct prog *g, const struct program *p)
     set_tag(g, p);
 }
 
-static ebpf_result_t decode(struct runtime *rt, const struct program *p, struct map *const *maps,
-                            const struct evidence *evidence, struct interp_code *out)
+// Through a prog array the program may come to run in another's place.
+static ebpf_result_t admit(const struct prog *g, struct map *const *maps, uint32_t count)
 {
-    struct interp_source source = {
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(map_admit_caller(maps[i], g));
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t make_code(struct runtime *rt, const struct bind_source *source, struct prog_code *out)
+{
+    struct bound bound;
+    TRY(bind_program(rt, source, &bound));
+    ebpf_result_t result = prog_code_make(rt, rt->engine, &bound, out);
+    bind_free(&bound);
+    return result;
+}
+
+static ebpf_result_t bind_and_make(struct runtime *rt, const struct program *p, struct map *const *maps,
+                                   const struct evidence *evidence, struct prog_code *out)
+{
+    struct bind_source source = {
         .insns = p->insns,
         .insn_count = p->insn_count,
+        .funcs = p->funcs,
+        .func_count = p->func_count,
         .prog_type = p->type,
         .dialect = p->dialect,
         .maps = maps,
@@ -130,7 +161,7 @@ static ebpf_result_t decode(struct runtime *rt, const struct program *p, struct 
     }
     source.marks = marks.bytes;
     source.mark_count = marks.count;
-    return interp_decode(rt, &source, out);
+    return make_code(rt, &source, out);
 }
 
 ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map *const *maps,
@@ -149,18 +180,22 @@ ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map 
         return EBPF_NO_MEMORY;
     }
     set_identity(g, p);
-    TRY_OR(result, decode(rt, p, maps, evidence, &g->code), undo_alloc);
-    TRY_OR(result, counter_init(&g->runs), undo_decode);
+    TRY_OR(result, bind_and_make(rt, p, maps, evidence, &g->code), undo_alloc);
+    TRY_OR(result, counter_init(&g->runs), undo_code);
+    TRY_OR(result, admit(g, maps, p->map_count),
+           undo_counter); // decides the kind of arrays: when all else is there
     acquire_maps(g, maps, p->map_count);
     TRY_OR(result, object_publish(rt, &g->object, OBJECT_PROGRAM, &object_ops), undo_maps);
+    notify(g, false);
     *out = g;
     return EBPF_SUCCESS;
 
 undo_maps:
     drop_maps(g);
+undo_counter:
     counter_fini(&g->runs);
-undo_decode:
-    interp_fini(&g->code);
+undo_code:
+    prog_code_free(&g->code);
 undo_alloc:
     plat_free(g);
     return result;
@@ -172,9 +207,9 @@ ebpf_result_t prog_run(struct prog *g, struct run *run, uint64_t *result)
 {
     run->rt = g->object.rt;
     run->prog = g;
-    run->slot = plat_cpu_current();
-    counter_increment(&g->runs, run->slot);
-    return interp_run(&g->code, run, result);
+    run->jit.slot = plat_cpu_current();
+    counter_increment(&g->runs, run->jit.slot);
+    return prog_code_run(&g->code, run, result);
 }
 
 struct object *prog_object(struct prog *g)
@@ -198,6 +233,7 @@ void prog_info(const struct prog *g, struct prog_info *out)
         .insn_count = g->insn_count,
         .link_count = __atomic_load_n(&g->link_count, __ATOMIC_RELAXED),
         .load_time_ns = g->load_time_ns,
+        .jited_size = g->code.size,
         .run_count = counter_sum(&g->runs),
         .run_time_ns = __atomic_load_n(&g->run_time_ns, __ATOMIC_RELAXED),
     };
@@ -212,6 +248,33 @@ void prog_info(const struct prog *g, struct prog_info *out)
     *out = info;
 }
 
+ebpf_result_t prog_keep_source(struct prog *g, const uint8_t *bytes, size_t size)
+{
+    if (size > UINT32_MAX) {
+        return EBPF_INVALID_ARGUMENT;
+    }
+    g->source = plat_alloc(size, POOL_TAG_PROGRAM);
+    if (g->source == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    memcpy(g->source, bytes, size);
+    __atomic_store_n(&g->source_size, (uint32_t)size,
+                     __ATOMIC_RELEASE); // others may know the program already
+    return EBPF_SUCCESS;
+}
+
+const uint8_t *prog_source(const struct prog *g, uint32_t *size)
+{
+    *size = __atomic_load_n(&g->source_size, __ATOMIC_ACQUIRE);
+    return g->source;
+}
+
+const uint8_t *prog_machine_code(const struct prog *g, uint32_t *size)
+{
+    *size = g->code.size;
+    return g->code.pages.address;
+}
+
 // With object_lock held.
 static ebpf_result_t add_map(struct prog *g, struct map *m)
 {
@@ -223,7 +286,7 @@ static ebpf_result_t add_map(struct prog *g, struct map *m)
     if (g->map_count == SPEC_MAX_MAPS) {
         return EBPF_OUT_OF_SPACE;
     }
-    object_acquire(&m->object);
+    map_keep(m);
     g->maps[g->map_count++] = m;
     return EBPF_SUCCESS;
 }

@@ -46,9 +46,21 @@ static ebpf_result_t create_providers(struct runtime *rt)
     return rt->providers == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
+static bool has_engine(enum runtime_engine engine)
+{
+#if defined(EBPF_INTERPRETER)
+    return engine == RUNTIME_JIT || engine == RUNTIME_INTERPRETER;
+#else
+    return engine == RUNTIME_JIT;
+#endif
+}
+
 ebpf_result_t runtime_create(const struct runtime_options *options, struct runtime **out)
 {
     ebpf_result_t result;
+    if (!has_engine(options->engine)) {
+        return EBPF_OPERATION_NOT_SUPPORTED;
+    }
     TRY(plat_init());
     struct runtime *rt = plat_alloc(sizeof(*rt), POOL_TAG_OBJECT);
     if (rt == NULL) {
@@ -56,14 +68,23 @@ ebpf_result_t runtime_create(const struct runtime_options *options, struct runti
         goto undo_plat;
     }
     rt->spec = options->spec;
+    rt->engine = options->engine;
+    rt->jit = options->jit != NULL ? *options->jit : (struct jit_options){.passes = JIT_ALL_PASSES};
+    prog_code_set_machine(&rt->jit);
+    helper_describe(rt->spec, rt->helpers);
     rt->trace = options->trace;
     rt->trace_user = options->trace_user;
+    rt->watch_code = options->watch_code;
+    rt->watch_user = options->watch_user;
     TRY_OR(result, create_cpus(rt), undo_alloc);
     TRY_OR(result, create_providers(rt), undo_cpus);
+    TRY_OR(result, prog_code_init(rt), undo_providers);
     init_tables(rt);
     *out = rt;
     return EBPF_SUCCESS;
 
+undo_providers:
+    plat_free(rt->providers);
 undo_cpus:
     destroy_cpus(rt);
 undo_alloc:
@@ -85,6 +106,7 @@ void runtime_destroy(struct runtime *rt)
 {
     drain(rt);
     fini_tables(rt);
+    prog_code_fini(rt);
     plat_free(rt->providers);
     destroy_cpus(rt);
     plat_free(rt);

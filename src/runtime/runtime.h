@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // runtime: the door of the execution context's objects: maps, programs, links, their ids and references, the
-// epoch that frees what a running program may still see, helpers, and the interpreter.
+// epoch that frees what a running program may still see, helpers, and the engines that run programs.
 //
 // Kernel-safe. All calls at PASSIVE unless said otherwise. `struct object` is the common head; every function
 // that returns an object gives the caller one reference.
 #pragma once
 
 #include "base/base.h"
+#include "jit/jit.h"
 #include "plat/plat.h"
 #include "runtime/provider.h"
 #include "spec/spec.h"
@@ -15,11 +16,30 @@ enum object_kind { OBJECT_MAP = 1, OBJECT_PROGRAM = 2, OBJECT_LINK = 3, OBJECT_K
 
 struct object; // first member of struct map, struct prog, struct link
 
+// What runs programs. The interpreter exists in builds with EBPF_INTERPRETER only (Debug ones): elsewhere
+// runtime_create refuses it (EBPF_OPERATION_NOT_SUPPORTED).
+enum runtime_engine { RUNTIME_JIT, RUNTIME_INTERPRETER };
+
+// Machine code that has come to be, or (`gone`) is about to go, for profilers and debuggers.
+struct code_notice {
+    const char *name; // of the program
+    uint32_t id;
+    const uint8_t *code;
+    uint32_t size;
+    bool gone;
+};
+
 struct runtime_options {
     const struct spec_view *spec;
+    enum runtime_engine engine;
+    // How programs are translated; NULL: in the ordinary way. Machine and CPU are those that this runs on.
+    const struct jit_options *jit;
     // Where bpf_trace_printk goes; NULL drops it. Called at any IRQL, text without newline.
     void (*trace)(void *user, const char *text);
     void *trace_user;
+    // Called for each program, at PASSIVE, perhaps by several threads at once. NULL: nobody watches.
+    void (*watch_code)(void *user, const struct code_notice *notice);
+    void *watch_user;
 };
 
 ebpf_result_t runtime_create(const struct runtime_options *options, struct runtime **out) MUST_CHECK;
@@ -70,6 +90,11 @@ ebpf_result_t map_user_update(struct map *m, const void *key, const void *value,
 ebpf_result_t map_user_delete(struct map *m, const void *key) MUST_CHECK;
 // `key` NULL, or not in the map: first key. EBPF_NO_MORE_KEYS at the end.
 ebpf_result_t map_user_next_key(struct map *m, const void *key, void *next) MUST_CHECK;
+// Stores a program in a prog array; look-ups give its id. EBPF_OUT_OF_SPACE: an index past the end.
+// EBPF_INVALID_ARGUMENT: no prog array, or a program that is not like those that may call it (of another
+// type, attach type or dialect). EBPF_ACCESS_DENIED. A prog array that only programs hold loses what it has.
+struct prog;
+ebpf_result_t map_user_set_program(struct map *m, const void *key, struct prog *g, uint64_t flags) MUST_CHECK;
 // A walk over all elements, in steps of bounded work. Each position is passed once, so that it ends however
 // the map changes meanwhile.
 struct map_batch {
@@ -81,7 +106,7 @@ struct map_batch {
     uint8_t *keys, *values; // key_size and user_value_size bytes each
 };
 // One step, to be repeated until `full` or `end`; with `take` the elements are deleted as well.
-// EBPF_ACCESS_DENIED, EBPF_OPERATION_NOT_SUPPORTED as above.
+// EBPF_ACCESS_DENIED, EBPF_OPERATION_NOT_SUPPORTED as above; a prog array has no batches.
 ebpf_result_t map_user_batch(struct map *m, bool take, struct map_batch *b) MUST_CHECK;
 bool map_can_delete(const struct map *m); // false: an array
 // No user writes from now on; EBPF_ACCESS_DENIED when frozen already or BPF_F_RDONLY, EBPF_INVALID_STATE when
@@ -117,16 +142,23 @@ struct prog_info {
     uint64_t load_time_ns;           // plat_boot_time_ns at load
     uint64_t run_count, run_time_ns; // run_time only counted in test runs
     uint8_t tag[8];                  // digest of the canonical instructions, for people
+    uint32_t jited_size;             // bytes of machine code; 0: there is none
 };
 
 // Loads a program that program_check accepts; `maps` are p->map_count maps in order (references are taken).
 // Checks the evidence's form and every mark against the layout. EBPF_PROGRAM_LOAD_FAILED when it does not
-// fit.
+// fit; EBPF_INVALID_ARGUMENT: it would call through a prog array whose programs are of another kind;
+// EBPF_JIT_COMPILATION_FAILED.
 ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map *const *maps,
                         const struct evidence *evidence, struct prog **out) MUST_CHECK;
 struct object *prog_object(struct prog *g);
 struct prog *prog_from_object(struct object *o);
 void prog_info(const struct prog *g, struct prog_info *out);
+// Keeps a copy of the bytes that the program came in, for whoever asks. Once, before others see the program.
+ebpf_result_t prog_keep_source(struct prog *g, const uint8_t *bytes, size_t size) MUST_CHECK;
+const uint8_t *prog_source(const struct prog *g, uint32_t *size);
+// The machine code; *size 0: there is none.
+const uint8_t *prog_machine_code(const struct prog *g, uint32_t *size);
 // Keeps `m` alive as long as the program (BPF_PROG_BIND_MAP).
 ebpf_result_t prog_bind_map(struct prog *g, struct map *m) MUST_CHECK;
 
@@ -195,22 +227,31 @@ void epoch_exit(struct runtime *rt);
 // Waits until every run that was under way has ended. IRQL = PASSIVE, outside an epoch.
 void epoch_synchronize(struct runtime *rt);
 
-// --- interpreter ---------------------------------------------------------------------------------
+// --- raw programs --------------------------------------------------------------------------------
 
-// Runs canonical instructions that nothing has verified, for tests of the instruction set: no maps, and only
-// the `helper` callback for calls (NULL: calls return 0). r1 = mem, r2 = size. EBPF_PROGRAM_LOAD_FAILED when
-// the instructions do not pre-decode. The program itself must be trusted not to leave `mem` and its stack.
-struct interp_raw {
+// Canonical instructions that nothing has verified, for tests of the instruction set and benchmarks: no maps,
+// and only the `helper` callback for calls (NULL: calls return 0). The program must be trusted not to leave
+// its memory and its stack. Functions are what calls go to.
+struct raw_source {
     const struct insn *insns;
     uint32_t insn_count;
-    void *mem;
-    size_t mem_size;
     uint64_t (*helper)(uint64_t id, const uint64_t args[5]);
 };
-ebpf_result_t interp_run_raw(struct runtime *rt, const struct interp_raw *run, uint64_t *result) MUST_CHECK;
+struct raw_prog;
+// With the given engine, whatever the runtime's is. EBPF_PROGRAM_LOAD_FAILED: the instructions do not bind.
+ebpf_result_t raw_prog_load(struct runtime *rt, enum runtime_engine engine, const struct raw_source *source,
+                            struct raw_prog **out) MUST_CHECK;
+// r1 = mem, r2 = size. Enters the epoch.
+ebpf_result_t raw_prog_run(struct raw_prog *g, void *mem, size_t size, uint64_t *result) MUST_CHECK;
+void raw_prog_free(struct raw_prog *g); // nobody runs it
+// All three.
+ebpf_result_t raw_prog_once(struct runtime *rt, enum runtime_engine engine, const struct raw_source *source,
+                            void *mem, size_t size, uint64_t *result) MUST_CHECK;
 
-// Calls `observe` with the registers before each instruction of programs loaded (or raw runs started) from
-// now on; NULL: off, at no cost. For tests: checks of the verifier's states against concrete ones.
+#if defined(EBPF_INTERPRETER)
+// Calls `observe` with the registers before each instruction of programs loaded into the interpreter from now
+// on; NULL: off, at no cost. For tests: checks of the verifier's states against concrete ones.
 void interp_set_observer(struct runtime *rt,
                          void (*observe)(void *user, uint32_t pc, const uint64_t regs[INSN_REG_COUNT]),
                          void *user);
+#endif

@@ -5,6 +5,7 @@
 // the other two; no lock is held while a provider is called or the epoch is waited for.
 #pragma once
 
+#include "jit/jit.h"
 #include "runtime/runtime.h"
 #include "spec/contexts.h"
 
@@ -41,15 +42,9 @@ void epoch_reclaim(struct runtime *rt);
 
 #define RUN_NEST_MAX 4 // runs within runs on one slot
 
-struct saved_frame {
-    const void *back; // operation to return to
-    uint64_t r6_to_r9[4];
-};
-
 // Program stacks of one run; not on the kernel's stack.
 struct run_stack {
     uint8_t bytes[INSN_MAX_FRAMES][INSN_STACK_SIZE];
-    struct saved_frame frames[INSN_MAX_FRAMES];
 };
 
 // Everything in it belongs to the thread that holds the slot, but for `entered` and the queue.
@@ -66,7 +61,10 @@ struct cpu_state {
 
 struct object_ops {
     void (*last_release)(struct object *o); // PASSIVE, before the epoch; may be NULL
-    void (*destroy)(struct object *o);      // PASSIVE, after the epoch; frees the structure
+    // The last reference of others than keepers went (object_keep). In an epoch; the object may be dead
+    // already. May be NULL.
+    void (*released)(struct object *o);
+    void (*destroy)(struct object *o); // PASSIVE, after the epoch; frees the structure
 };
 
 struct object {
@@ -74,7 +72,7 @@ struct object {
     struct object *by_hash; // next in object_table.buckets
     struct runtime *rt;
     const struct object_ops *ops;
-    uint64_t references;
+    uint64_t references; // lower half: all of them; upper half: those of keepers
     uint32_t id;
     uint32_t kind; // enum object_kind
     struct epoch_item retired;
@@ -95,6 +93,10 @@ ebpf_result_t object_publish(struct runtime *rt, struct object *o, enum object_k
 bool object_try_acquire(struct object *o);
 // object_release without the reclaiming at its end: for use inside `destroy`, where the object is no link.
 void object_drop(struct object *o);
+#define OBJECT_KEEPER ((uint64_t)1 << 32)
+// References that do not count when `released` is asked: whoever holds them is held by the object, or may be.
+void object_keep(struct object *o);
+void object_drop_kept(struct object *o);
 
 // --- counters: one cell per slot, so that runs on different CPUs do not share a line -------------
 
@@ -134,8 +136,12 @@ struct map_ops {
     // Looks up and deletes; NULL: never.
     ebpf_result_t (*user_take)(struct map *m, const void *key, void *value);
     ebpf_result_t (*next_key)(struct map *m, const void *key, void *next);
-    // A step of map_user_batch. `take` only where there is user_take.
+    // A step of map_user_batch. `take` only where there is user_take. NULL: never.
     void (*batch)(struct map *m, bool take, struct map_batch *b);
+    // Nobody but programs holds the map any more. In an epoch. NULL: it does not matter.
+    void (*forsaken)(struct map *m);
+    // What machine code may know of the map: kind, values, lookup. NULL: nothing.
+    void (*describe)(struct map *m, struct jit_map *out);
     // Address of byte `off` of the only value, for LDDW; NULL: the type has none.
     uint8_t *(*value_address)(struct map *m, uint32_t off);
     uint64_t (*element_memory)(const struct map *m); // beyond m->memory; NULL: none
@@ -176,23 +182,40 @@ ebpf_result_t map_lookup_copy(struct map *m, const void *key, void *value);
 // Appends an element to a batch that has room: its key, and room for the value, which is returned.
 uint8_t *map_batch_add(const struct map *m, struct map_batch *b, const void *key);
 
+// For programs (prog.c): a reference that does not keep the map's programs alive.
+void map_keep(struct map *m);
+void map_drop(struct map *m);
+// A write of user mode: false when it may not write. In an epoch between the two.
+bool map_begin_write(struct map *m);
+void map_end_write(struct map *m);
+
+// Prog arrays (map_prog_array.c). Whether `g` may be in the array, or call through it; other maps take any.
+// EBPF_INVALID_ARGUMENT.
+ebpf_result_t map_admit_caller(struct map *m, const struct prog *g) MUST_CHECK;
+// The program at `index`, or NULL. In an epoch.
+struct prog *map_find_program(struct map *m, uint32_t index);
+
 // Copies between a live value (8-aligned, padded to 8) and a buffer: word by word with relaxed atomics,
 // because a program may write the value meanwhile. A word is never torn, a value may be.
 void map_value_read(void *out, const uint8_t *live, uint32_t size);
 void map_value_write(uint8_t *live, const void *in, uint32_t size);
 
-// --- programs (prog.c), runs and the interpreter (interp_decode.c, interp.c) ---------------------
+// --- runs ----------------------------------------------------------------------------------------
 
 // One run of a program. Helpers get it as their last argument.
 struct run {
+    struct jit_run jit; // first: what machine code knows of a run
     struct runtime *rt;
-    struct prog *prog; // NULL in raw runs
-    uint32_t slot;
-    void *context;          // structure of contexts.h, or the memory of a raw program
-    struct run_data packet; // raw programs only: what LDABS reads
-    uint64_t r1, r2;        // registers at entry
+    struct prog
+        *prog; // that was started; NULL in raw runs. A tail call leaves it alone: the next one is alike
+    const struct prog_code *next; // of a tail call that succeeds
+    uint32_t tail_calls;          // so far
+    void *context;                // structure of contexts.h, or the memory of a raw program
+    struct run_data packet;       // raw programs only: what LDABS reads
+    uint64_t r1, r2;              // registers at entry
     uint64_t (*raw_helper)(uint64_t id, const uint64_t args[5]);
 };
+_Static_assert(offsetof(struct run, jit) == 0, "machine code passes one as the other");
 
 typedef uint64_t (*helper_fn)(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
                               struct run *run);
@@ -209,31 +232,23 @@ helper_fn helper_function(const struct spec_view *spec, uint32_t prog_type, uint
 uint64_t helper_absent(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct run *run);
 // What a helper returns for `result`: 0 or a negative errno of Linux.
 uint64_t helper_result(ebpf_result_t result);
+// jit_input.helpers: by enum helper_id; the last row is helper_absent.
+#define HELPER_ID_ABSENT  ((uint32_t)HELPER_RUN_COUNT)
+#define HELPER_TABLE_SIZE (HELPER_ID_ABSENT + 1)
+void helper_describe(const struct spec_view *spec, struct jit_helper table[HELPER_TABLE_SIZE]);
 
-// A pre-decoded instruction; the array is parallel to the slots, with one sentinel behind.
-struct interp_op {
-    const void *label; // where the interpreter handles it
-    uint8_t dst, src;
-    int32_t off; // memory: bytes; jumps and local calls: slots from the next instruction
-    union {
-        int64_t imm; // constants and addresses
-        helper_fn fn;
-    };
-};
+// What programs call that is no helper of theirs, with the types of jit_input (helper_code.c).
+uint64_t helper_load_packet(uint64_t offset, uint64_t bytes, uint64_t a3, uint64_t a4, uint64_t a5,
+                            struct run *run);
+uint64_t helper_call_number(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct run *run);
 
-struct interp_code {
-    struct interp_op *ops;
-    const void **observed; // labels behind the observer's, or NULL
-    uint32_t count;        // without the sentinel
-    uint32_t prog_type, dialect;
-    const struct spec_view *spec;
-    void (*observe)(void *user, uint32_t pc, const uint64_t regs[INSN_REG_COUNT]);
-    void *observe_user;
-};
+// --- bound programs (prog_bind.c) ----------------------------------------------------------------
 
-struct interp_source {
+struct bind_source {
     const struct insn *insns;
     uint32_t insn_count;
+    const struct func *funcs;
+    uint32_t func_count;
     uint32_t prog_type, dialect;
     bool raw;                // calls keep their number and go to run->raw_helper
     struct map *const *maps; // by index
@@ -242,25 +257,62 @@ struct interp_source {
     uint32_t mark_count;
 };
 
-// EBPF_PROGRAM_LOAD_FAILED when something has no meaning here; EBPF_NO_MEMORY.
-ebpf_result_t interp_decode(struct runtime *rt, const struct interp_source *source,
-                            struct interp_code *out) MUST_CHECK;
-void interp_fini(struct interp_code *code);
-// In an epoch, by the holder of run->slot. EBPF_INVALID_STATE when runs nest too deeply.
-ebpf_result_t interp_run(const struct interp_code *code, struct run *run, uint64_t *result) MUST_CHECK;
-// Labels of the interpreter by enum insn_id, and of the sentinel and the observer (interp.c).
-struct interp_labels {
-    const void *by_id[INSN_ID_COUNT];
-    const void *raw_call, *end, *observer;
+// What both engines start from: see struct jit_input. Only needed until the engine has made its code.
+struct bound {
+    struct jit_input input; // instructions and maps are its own; functions are the source's
+    struct insn *insns;
+    struct jit_map *maps;
 };
-const struct interp_labels *interp_labels(void);
+
+// EBPF_PROGRAM_LOAD_FAILED when something has no meaning here; EBPF_NO_MEMORY.
+ebpf_result_t bind_program(struct runtime *rt, const struct bind_source *source,
+                           struct bound *out) MUST_CHECK;
+void bind_free(struct bound *b);
+
+// --- engines (prog_code.c) --------------------------------------------------------------------------
+
+struct interp_code;
+
+// What a bound program has become: machine code, or, in Debug builds, what the interpreter runs.
+struct prog_code {
+    struct plat_code pages; // machine code; size 0: there is none
+    uint64_t entry;         // address
+    uint32_t size;          // of the code, without what lies behind it
+#if defined(EBPF_INTERPRETER)
+    struct interp_code *interp;
+#endif
+};
+
+// Sets what depends on the machine that this runs on. Asking the CPU is slow: once for each runtime.
+void prog_code_set_machine(struct jit_options *options);
+// Memory that translations use again and again. EBPF_NO_MEMORY.
+ebpf_result_t prog_code_init(struct runtime *rt) MUST_CHECK;
+void prog_code_fini(struct runtime *rt);
+// EBPF_JIT_COMPILATION_FAILED; EBPF_NO_MEMORY.
+ebpf_result_t prog_code_make(struct runtime *rt, enum runtime_engine engine, const struct bound *b,
+                             struct prog_code *out) MUST_CHECK;
+void prog_code_free(struct prog_code *code);
+// In an epoch, by the holder of run->jit.slot. EBPF_INVALID_STATE when runs nest too deeply.
+ebpf_result_t prog_code_run(const struct prog_code *code, struct run *run, uint64_t *result) MUST_CHECK;
+
+#if defined(EBPF_INTERPRETER)
+// The interpreter (interp_decode.c, interp.c).
+ebpf_result_t interp_decode(struct runtime *rt, const struct jit_input *input,
+                            struct interp_code **out) MUST_CHECK;
+void interp_free(struct interp_code *code);
+uint64_t interp_run(const struct interp_code *code, struct run *run, struct run_stack *stack);
+#endif
+
+// --- programs (prog.c) ---------------------------------------------------------------------------
 
 struct prog {
     struct object object;
     uint32_t type, attach_type, dialect;
     char name[SPEC_NAME_SIZE];
     uint32_t insn_count;
-    struct interp_code code;
+    struct prog_code code;
+    uint8_t *source; // bytes that it came in, or NULL
+    uint32_t source_size;
     // Referenced; the program's first, then bound ones, added under object_lock.
     struct map *maps[SPEC_MAX_MAPS];
     uint32_t map_count;
@@ -317,8 +369,16 @@ struct runtime {
     const struct spec_view *spec;
     void (*trace)(void *user, const char *text);
     void *trace_user;
+    void (*watch_code)(void *user, const struct code_notice *notice);
+    void *watch_user;
+    enum runtime_engine engine;
+    struct jit_options jit; // of all translations
+    void *spare;            // memory of the last translation (prog_code.c); atomic
+    struct jit_helper helpers[HELPER_TABLE_SIZE];
+#if defined(EBPF_INTERPRETER)
     void (*observe)(void *user, uint32_t pc, const uint64_t regs[INSN_REG_COUNT]);
     void *observe_user;
+#endif
 
     uint32_t cpu_count;
     struct cpu_state *cpus;
