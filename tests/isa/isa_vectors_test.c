@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runs the vectors of tests/isa/*.data in the interpreter. Their results were computed without it.
+// Runs the vectors of tests/isa/*.data in every engine and mode. Their results were computed without them.
 #include <dirent.h>
 #include <stdio.h>
 
@@ -10,7 +10,25 @@
 #include "tests/test.h"
 
 enum { MAX_INSNS = 512, MAX_FILE_SIZE = 1 << 17 };
-static struct runtime *rt;
+
+static struct way {
+    const char *name;
+    enum runtime_engine engine;
+    struct jit_options options;
+    struct runtime *rt;
+} ways[] = {
+#if defined(EBPF_INTERPRETER)
+    {"interpreter", RUNTIME_INTERPRETER, {0}, NULL},
+#endif
+    {"jit", RUNTIME_JIT, {.passes = JIT_ALL_PASSES}, NULL},
+    {"jit without passes", RUNTIME_JIT, {0}, NULL},
+    {"jit with 5 registers", RUNTIME_JIT, {.passes = JIT_ALL_PASSES, .registers = 5}, NULL},
+    {"jit, blinded",
+     RUNTIME_JIT,
+     {.passes = JIT_ALL_PASSES, .blind = true, .blind_seed = 0x1234567890abcdefu},
+     NULL},
+    {"jit with retpolines", RUNTIME_JIT, {.passes = JIT_ALL_PASSES, .retpoline = true}, NULL},
+};
 static char file_text[MAX_FILE_SIZE];
 static struct insn insns[MAX_INSNS];
 static bool row_is_used[INSN_ID_COUNT];
@@ -24,11 +42,25 @@ static uint64_t helper(uint64_t id, const uint64_t args[5])
     }
 }
 
-static void run_vector(const struct vector *v)
+static void run_way(const struct vector *v, uint32_t count, const struct way *way)
 {
     uint8_t mem[VECTOR_MEM_SIZE];
-    uint32_t count = 0, bad_line = 0;
     uint64_t result = 0;
+    memcpy(mem, v->mem, sizeof(mem));
+    struct raw_source source = {.insns = insns, .insn_count = count, .helper = helper};
+    ebpf_result_t error =
+        raw_prog_once(way->rt, way->engine, &source, v->mem_size != 0 ? mem : NULL, v->mem_size, &result);
+    if (error != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "%s: %s", way->name, result_row(error)->sentence);
+    } else if (result != v->result) {
+        test_fail(__FILE__, __LINE__, "%s: 0x%llx, not 0x%llx", way->name, (unsigned long long)result,
+                  (unsigned long long)v->result);
+    }
+}
+
+static void run_vector(const struct vector *v)
+{
+    uint32_t count = 0, bad_line = 0;
     if (isa_assemble(v->text, insns, MAX_INSNS, &count, &bad_line) != EBPF_SUCCESS) {
         test_fail(__FILE__, __LINE__, "line %u of the assembly is wrong", (unsigned)bad_line);
         return;
@@ -36,14 +68,9 @@ static void run_vector(const struct vector *v)
     for (uint32_t pc = 0; pc < count; pc++) {
         row_is_used[insns[pc].id] = true;
     }
-    memcpy(mem, v->mem, sizeof(mem));
-    struct interp_raw run = {.insns = insns,
-                             .insn_count = count,
-                             .mem = v->mem_size != 0 ? mem : NULL,
-                             .mem_size = v->mem_size,
-                             .helper = helper};
-    REQUIRE_OK(interp_run_raw(rt, &run, &result));
-    CHECK_EQ(result, v->result);
+    for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+        run_way(v, count, &ways[i]);
+    }
 }
 
 static bool read_file(const char *path)
@@ -146,6 +173,28 @@ static void malformed_vectors_are_errors(void)
     CHECK(!vector_next(&good, &v, &error) && error == NULL);
 }
 
+static bool open_engines(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+        const struct runtime_options options = {
+            .spec = spec_builtin(), .engine = ways[i].engine, .jit = &ways[i].options};
+        if (runtime_create(&options, &ways[i].rt) != EBPF_SUCCESS) {
+            test_fail(__FILE__, __LINE__, "%s: runtime_create failed", ways[i].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_engines(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+        if (ways[i].rt != NULL) {
+            runtime_destroy(ways[i].rt);
+        }
+    }
+}
+
 TEST_SUITE(isa_vectors)
 {
     RUN(malformed_vectors_are_errors);
@@ -153,17 +202,13 @@ TEST_SUITE(isa_vectors)
         test_fail(__FILE__, __LINE__, "plat_init failed");
         return;
     }
-    const struct runtime_options options = {.spec = spec_builtin()};
-    if (runtime_create(&options, &rt) != EBPF_SUCCESS) {
-        test_fail(__FILE__, __LINE__, "runtime_create failed");
-        plat_fini();
-        return;
+    if (open_engines()) {
+        run_all(&file_count, &case_count);
+        RUN(all_files_were_found);
+        if (test_state.filter == NULL) {
+            RUN(every_row_is_covered);
+        }
     }
-    run_all(&file_count, &case_count);
-    RUN(all_files_were_found);
-    if (test_state.filter == NULL) {
-        RUN(every_row_is_covered);
-    }
-    runtime_destroy(rt);
+    close_engines();
     plat_fini();
 }
