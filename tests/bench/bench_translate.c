@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// bench_translate [OBJECT...]: what translation costs: nanoseconds and bytes of workspace an instruction, for
+// the programs of objects and for made ones up to a million instructions, and what publishing the pages
+// costs.
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "elf/elf.h"
+#include "jit/jit.h"
+#include "plat/plat.h"
+
+enum { REPS = 15, HELPERS = HELPER_COUNT };
+
+static struct jit_helper helpers[HELPERS];
+static struct jit_map maps[SPEC_MAX_MAPS];
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+// Calls and look-ups of every program, whatever its helpers are: nothing runs here.
+static void bind(struct jit_input *input, const struct program *p)
+{
+    for (unsigned i = 1; i < HELPERS; i++) {
+        helpers[i] = (struct jit_helper){
+            .address = 0x7f0000001000u + i * 64u, .kind = JIT_HELPER_CALL, .arg_count = 5};
+    }
+    helpers[HELPER_MAP_LOOKUP_ELEM] =
+        (struct jit_helper){.address = 0x7f0000001000u, .kind = JIT_HELPER_MAP_LOOKUP, .arg_count = 2};
+    for (unsigned i = 0; i < SPEC_MAX_MAPS; i++) {
+        maps[i] = (struct jit_map){.address = 0x7f0000100000u + i * 4096u,
+                                   .kind = i % 2 == 0 ? JIT_MAP_ARRAY : JIT_MAP_OTHER,
+                                   .stride = 16,
+                                   .max_entries = 256,
+                                   .values = 0x7f0000200000u + i * 4096u};
+    }
+    *input = (struct jit_input){.insns = p->insns,
+                                .insn_count = p->insn_count,
+                                .funcs = p->funcs,
+                                .func_count = p->func_count,
+                                .maps = maps,
+                                .map_count = SPEC_MAX_MAPS,
+                                .helpers = helpers,
+                                .helper_count = HELPERS,
+                                .call_number = 0x7f0000002000u,
+                                .load_packet = 0x7f0000003000u};
+}
+
+struct cost {
+    double ns;
+    size_t workspace, code;
+};
+
+static ebpf_result_t translate(const struct jit_input *input, struct jit_code *code, void *workspace,
+                               size_t size)
+{
+    const struct jit_options options = {
+#if defined(__aarch64__)
+        .arch = JIT_ARM64,
+        .abi = JIT_ABI_AAPCS64,
+#endif
+        .cpu = jit_host_cpu(),
+        .passes = JIT_ALL_PASSES,
+    };
+    uint32_t bad_pc;
+    return jit_translate(input, &options, workspace, size, code, &bad_pc);
+}
+
+static bool measure(const struct program *p, struct cost *out, struct jit_code *code)
+{
+    struct jit_input input;
+    size_t size = jit_workspace_size(p->insn_count);
+    void *workspace = NULL;
+    ebpf_result_t result = EBPF_NO_MEMORY;
+    bind(&input, p);
+    for (unsigned turn = 0; turn < 4 && result == EBPF_NO_MEMORY; turn++, size *= 2) {
+        free(workspace);
+        workspace = aligned_alloc(64, (size + 63) / 64 * 64);
+        result = translate(&input, code, workspace, size);
+    }
+    *out = (struct cost){.ns = INFINITY, .workspace = code->workspace_used, .code = code->size};
+    for (int i = 0; result == EBPF_SUCCESS && i < (p->insn_count > 100000 ? 2 : REPS); i++) {
+        double start = now();
+        result = translate(&input, code, workspace, size / 2);
+        double ns = now() - start;
+        out->ns = ns < out->ns ? ns : out->ns;
+    }
+    free(workspace);
+    return result == EBPF_SUCCESS;
+}
+
+static void report(const char *name, const struct program *p, struct cost *sum)
+{
+    struct cost c;
+    struct jit_code code = {.capacity = 4 * jit_code_size(p->insn_count)};
+    code.code = malloc(code.capacity);
+    if (measure(p, &c, &code)) {
+        printf("%-34s %8u %10.1f %8.1f %10.1f %8.1f\n", name, (unsigned)p->insn_count, c.ns / 1000,
+               c.ns / p->insn_count, (double)c.workspace / p->insn_count, (double)c.code / p->insn_count);
+        sum->ns += c.ns;
+        sum->code += p->insn_count;
+    } else {
+        printf("%-34s %8u cannot be translated\n", name, (unsigned)p->insn_count);
+    }
+    free(code.code);
+}
+
+// --- programs ------------------------------------------------------------------------------------
+
+static uint8_t *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    uint8_t *bytes = NULL;
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (bytes = malloc((size_t)ftell(file) + 1)) != NULL) {
+        *size = (size_t)ftell(file);
+        rewind(file);
+        *size = fread(bytes, 1, *size, file);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return bytes;
+}
+
+static void report_program(const char *path, const struct elf_object *object, uint32_t index,
+                           struct arena *arena, struct cost *sum)
+{
+    struct program p;
+    struct elf_error error;
+    char name[128];
+    uint32_t map_of[SPEC_MAX_MAPS];
+    const struct elf_program *program = &object->programs[index];
+    const char *file = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    str_format(name, sizeof(name), "%s:%s", file, program->name);
+    uint32_t attach =
+        program->attach_type != ATTACH_TYPE_NONE ? program->attach_type : program->likely_attach_type;
+    uint32_t type =
+        attach != ATTACH_TYPE_NONE ? spec_builtin()->attach_types[attach].prog_type : PROG_TYPE_RAW_MEMORY;
+    if (elf_program_canonical(object, index, spec_builtin(), type, attach, arena, &p, map_of, &error) ==
+        EBPF_SUCCESS) {
+        report(name, &p, sum);
+    }
+}
+
+static void report_object(const char *path, struct cost *sum)
+{
+    const struct elf_options options = {.spec = spec_builtin(), .platform_default = DIALECT_LINUX};
+    struct elf_object object;
+    struct elf_error error;
+    struct arena arena;
+    size_t size = 0;
+    uint8_t *bytes = read_file(path, &size);
+    arena_init(&arena, plat_mem_source(), 0);
+    if (bytes != NULL && elf_open(bytes, size, &options, &arena, &object, &error) == EBPF_SUCCESS) {
+        for (uint32_t i = 0; i < object.program_count; i++) {
+            report_program(path, &object, i, &arena, sum);
+        }
+    }
+    arena_fini(&arena);
+    free(bytes);
+}
+
+// A piece that computes, loads, stores and branches; many of them make a program of any size.
+static const char piece[] = "r3 = *(u64 *)(r6 + 8)\n"
+                            "r3 ^= r7\n"
+                            "r7 += r3\n"
+                            "if r3 > 1000 goto +3\n"
+                            "r8 += 17\n"
+                            "r7 <<= 3\n"
+                            "*(u64 *)(r10 - 16) = r8\n"
+                            "r4 = *(u64 *)(r10 - 16)\n"
+                            "r4 *= 7\n"
+                            "w4 ^= w3\n"
+                            "r8 -= r4\n"
+                            "*(u32 *)(r6 + 16) = r8\n";
+
+static void report_made(uint32_t insn_count, struct cost *sum)
+{
+    struct insn *insns = calloc(insn_count + 64, sizeof(*insns)), block[32];
+    uint32_t count = 0, block_count, bad_line;
+    const struct insn start[] = {{.id = INSN_MOV64_REG, .dst = 6, .src = 1},
+                                 {.id = INSN_MOV64_IMM, .dst = 7, .imm = 1},
+                                 {.id = INSN_MOV64_IMM, .dst = 8, .imm = 2},
+                                 {.id = INSN_STDW, .dst = 10, .off = -16}};
+    if (insns == NULL || isa_assemble(piece, block, 32, &block_count, &bad_line) != EBPF_SUCCESS) {
+        free(insns);
+        return;
+    }
+    memcpy(insns, start, sizeof(start));
+    for (count = ARRAY_SIZE(start); count + block_count + 2 <= insn_count; count += block_count) {
+        memcpy(insns + count, block, block_count * sizeof(*block));
+    }
+    insns[count++] = (struct insn){.id = INSN_MOV64_REG, .dst = 0, .src = 8};
+    insns[count++] = (struct insn){.id = INSN_EXIT};
+    const struct func func = {.start = 0, .end = count};
+    const struct program p = {.insns = insns, .insn_count = count, .funcs = &func, .func_count = 1};
+    report("made", &p, sum);
+    free(insns);
+}
+
+// --- publishing ----------------------------------------------------------------------------------
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report_publishing(size_t size)
+{
+    double times[101];
+    for (unsigned i = 0; i < ARRAY_SIZE(times); i++) {
+        struct plat_code code;
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        if (plat_code_create(size, &code) != EBPF_SUCCESS) {
+            return;
+        }
+        memset(code.address, 0xc3, size); // a return on x86-64
+        if (plat_code_publish(&code, NULL, 0) != EBPF_SUCCESS) {
+            return;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        times[i] = (double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3;
+        plat_code_destroy(&code);
+    }
+    qsort(times, ARRAY_SIZE(times), sizeof(times[0]), compare);
+    printf("publishing %zu bytes of code: median %.1f us, best %.1f us\n", size, times[ARRAY_SIZE(times) / 2],
+           times[0]);
+}
+
+int main(int argc, char **argv)
+{
+    struct cost objects = {0}, made = {0};
+    if (plat_init() != EBPF_SUCCESS) {
+        return 1;
+    }
+    printf("%-34s %8s %10s %8s %10s %8s\n", "program", "insns", "us", "ns/insn", "bytes/insn", "code");
+    for (int i = 1; i < argc; i++) {
+        report_object(argv[i], &objects);
+    }
+    if (objects.code != 0) {
+        printf("average over all instructions of the objects: %.1f ns\n", objects.ns / (double)objects.code);
+    }
+    for (uint32_t count = 10; count <= 1000000; count *= 10) {
+        report_made(count, &made);
+        report_made(count * 3 <= 1000000 ? count * 3 : count, &made);
+    }
+    report_publishing(256);
+    report_publishing(20480);
+    plat_fini();
+    return 0;
+}
