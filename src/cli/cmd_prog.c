@@ -33,7 +33,12 @@ static void show_plain(struct cli *c, const struct ebpf_object_info *info)
         strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S%z", local) != 0) {
         printf("\tloaded_at %s\n", when);
     }
-    printf("\txlated %uB  not jited", info->insn_count * 8);
+    printf("\txlated %uB  ", info->insn_count * 8);
+    if (info->jited_size != 0) {
+        printf("jited %uB", info->jited_size);
+    } else {
+        printf("not jited");
+    }
     for (uint32_t i = 0; i < info->map_count; i++) {
         printf("%s%u", i == 0 ? "  map_ids " : ",", info->map_ids[i]);
     }
@@ -61,7 +66,10 @@ static void show_json(struct cli *c, const struct ebpf_object_info *info)
         json_uint_member(j, "loaded_at", info->loaded_at);
     }
     json_uint_member(j, "bytes_xlated", (uint64_t)info->insn_count * 8);
-    json_bool_member(j, "jited", false);
+    json_bool_member(j, "jited", info->jited_size != 0);
+    if (info->jited_size != 0) {
+        json_uint_member(j, "bytes_jited", info->jited_size);
+    }
     if (info->map_count != 0) {
         json_name(j, "map_ids");
         json_start_array(j);
@@ -95,6 +103,8 @@ static int unpin(struct cli *c, struct args *a)
 static const struct command commands[] = {
     {"show", show, "[PROG]", NULL},
     {"list", show, NULL, NULL},
+    {"dump", cmd_prog_dump, "xlated PROG [{ file FILE | [opcodes] [linum] [visual] }]", NULL},
+    {"dump", cmd_prog_dump, "jited  PROG [{ file FILE | [opcodes] [linum] }]", NULL},
     {"pin", pin, "PROG FILE", NULL},
     {"unpin", unpin, "FILE", NULL},
     {"load", cmd_prog_load, "OBJ PATH", &cmd_prog_load_keywords},

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "hooks/hooks.h"
+#include "hosts/code_watch.h"
 #include "hosts/handles.h"
 #include "plat/plat.h"
 #include "service/service.h"
@@ -197,7 +198,10 @@ ebpf_result_t inproc_open(struct transport **out)
         return EBPF_NO_MEMORY;
     }
     struct core_options options = {
-        .runtime = {.spec = spec_builtin()}, .platform = PLATFORM, .hook_next = hook_next, .hook_user = t};
+        .runtime = {.spec = spec_builtin(), .watch_code = code_watch_from_environment()},
+        .platform = PLATFORM,
+        .hook_next = hook_next,
+        .hook_user = t};
     t->base.ops = &ops;
     TRY_OR(result, plat_init(), undo_transport);
     TRY_OR(result, core_create(&options, &t->core), undo_plat);

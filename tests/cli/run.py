@@ -19,10 +19,10 @@ because none makes objects that stay.
 
 NAME.out has what came out: the command, standard output, standard error with "! " before each line, and the exit
 status when it is not 0. It is the same on every platform and with every execution context. @ELF@ is tests/elf, @HERE@ the
-folder of the script, @ESC@ the escape character, @CR@ a carriage return, @PINS@ where relative pin paths start. @TMP@ is a
-directory that holds `in` (the bytes 0 to 39), `empty`, `udp` (an Ethernet frame with an empty UDP datagram) and, as
-`fü.o`, tests/elf/neutral.o. What differs from run to run (times, memory, digests) and the sentences of findings are
-replaced by a name.
+folder of the script, @ESC@ the escape character, @CR@ a carriage return, @LONG@ a word of 10,000 letters, @PINS@ where
+relative pin paths start. @TMP@ is a directory that holds `in` (the bytes 0 to 39), `empty`, `udp` (an Ethernet frame with
+an empty UDP datagram) and, as `fü.o`, tests/elf/neutral.o. What differs from run to run (times, memory, digests) and the
+sentences of findings are replaced by a name.
 """
 import argparse
 import difflib
@@ -39,6 +39,7 @@ HERE = Path(__file__).resolve().parent
 ELF = HERE.parent / "elf"
 # Relative pins are in the platform's own tree: the dialect's, spec.h.
 PIN_ROOTS = {"linux": "/sys/fs/bpf", "windows": "/ebpf/global"}
+LONG = "long" * 2500
 TAPS = [f"cli{os.getpid()}{end}" for end in "ab"]
 VARYING = [
     (re.compile(r"loaded_at \S+"), "loaded_at TIME"),
@@ -48,6 +49,8 @@ VARYING = [
     (re.compile(r'("(?:time_us|run_time_ns)": ?)\d+'), r"\1TIME"),
     (re.compile(r"run_time_ns \d+"), "run_time_ns TIME"),
     (re.compile(r"\((\d+ insns), \d+ us\)"), r"(\1, TIME)"),
+    (re.compile(r"(?<!not )jited \d+B"), "jited SIZE"),
+    (re.compile(r'("bytes_jited": ?)\d+'), r"\1SIZE"),
     (re.compile(r"memlock \d+B"), "memlock SIZE"),
     (re.compile(r'("bytes_memlock": ?)\d+'), r"\1SIZE"),
     (re.compile(r'("(?:states|peak_kb)": ?)\d+'), r"\1N"),
@@ -134,13 +137,13 @@ class Tool:
         self.platform = "windows" if path.endswith(".exe") else "linux"
 
     def place(self, text, tmp):
-        for name, value in (("@ELF@", str(ELF)), ("@TMP@", tmp), ("@ESC@", "\x1b"), ("@CR@", "\r"), ("@SAMPLES@", self.samples),
+        for name, value in (("@ELF@", str(ELF)), ("@TMP@", tmp), ("@ESC@", "\x1b"), ("@LONG@", LONG), ("@CR@", "\r"), ("@SAMPLES@", self.samples),
                             ("@HERE@", self.scripts), ("@PINS@", PIN_ROOTS[self.platform])) + self.taps:
             text = text.replace(name, value)
         return text
 
     def normalise(self, text, tmp):
-        for name, value in (("@ELF@", str(ELF)), ("@TMP@", tmp), ("@SAMPLES@", self.samples),
+        for name, value in (("@ELF@", str(ELF)), ("@LONG@", LONG), ("@TMP@", tmp), ("@SAMPLES@", self.samples),
                             ("@HERE@", self.scripts), ("@PINS@", PIN_ROOTS[self.platform])) + self.taps:
             text = text.replace(value, name)
         for pattern, name in VARYING:
