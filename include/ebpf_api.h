@@ -58,6 +58,7 @@ struct ebpf_object_info {
     // programs
     uint8_t tag[8];
     uint32_t insn_count;   // slots
+    uint32_t jited_size;   // bytes of machine code; 0: it is interpreted
     uint64_t load_time_ns; // since boot
     uint64_t loaded_at;    // seconds since 1970
     uint64_t run_count, run_time_ns;
@@ -204,6 +205,7 @@ struct ebpf_verify_finding {
     const char *source; // text of the line
     const char *message, *needed, *known, *hint;
     const char *text;                     // all of it for people, 25 lines at most, each ended by '\n'
+    const char *json;                     // all of it for programs: one JSON object, without white space
     struct ebpf_verify_place related;     // where the cause lies: an acquisition, a loop's head
     struct ebpf_verify_place lost;        // where two ways meet and a fact was lost
     const char *lost_text;                // which one; "" when nothing was lost
@@ -242,6 +244,34 @@ LIBBPF_API ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size,
                                             struct ebpf_verify_report **report);
 LIBBPF_API void ebpf_verify_free(struct ebpf_verify_report *report); // NULL allowed
 
+// --- native modules ------------------------------------------------------------------------------
+
+struct ebpf_native_opts {
+    size_t sz;
+    const char *object_name;   // NULL: the file's name
+    const char *type;          // program type for all programs; NULL: from the section names
+    enum ebpf_dialect dialect; // AUTO: from the object, else the platform's
+    const char *btf;           // as in ebpf_verify_opts
+    bool lines;                // #line directives
+    bool no_digest;            // leave the digest of the object file out
+    void (*write)(void *user, const char *text, size_t size); // the text, piece by piece
+    // SHA-256 of bytes, which modules hold; false: it cannot be made. The library has no cryptography.
+    bool (*sha256)(void *user, const void *bytes, size_t size, uint8_t digest[32]);
+    void *user;
+    size_t : 0;
+};
+#define ebpf_native_opts__last_field user
+
+// Verifies all programs of an object file and writes the C file of a native module with them (ebpf_native.h).
+// EBPF_SUCCESS: judged. The module was written when (*report)->accepted and *error_message is NULL; the text
+// is good for nothing otherwise. *error_message is a sentence on what cannot be translated, or run; free it
+// with ebpf_free_string, and the report with ebpf_verify_free. EBPF_FILE_NOT_FOUND, EBPF_NO_MEMORY,
+// EBPF_INVALID_ARGUMENT, EBPF_FAILED: sha256 has failed.
+LIBBPF_API ebpf_result_t ebpf_generate_native(const char *path, const struct ebpf_native_opts *opts,
+                                              struct ebpf_verify_report **report, const char **error_message);
+// Text of ebpf_native.h, which the C file includes.
+LIBBPF_API const char *ebpf_native_header(void);
+
 // --- processes -----------------------------------------------------------------------------------
 
 // A process that holds objects, and how many descriptors of each kind it has open.
@@ -253,6 +283,29 @@ struct ebpf_holder {
 // Next process above `after_pid` (0 = first). EBPF_NO_MORE_KEYS at the end, EBPF_OPERATION_NOT_SUPPORTED
 // where the execution context does not know.
 LIBBPF_API ebpf_result_t ebpf_get_next_holder(uint32_t after_pid, struct ebpf_holder *holder);
+
+// --- loaded programs as text ---------------------------------------------------------------------
+
+// An instruction of a loaded program. Texts are valid during the call only.
+struct ebpf_listed_insn {
+    uint32_t pc;          // slot
+    uint8_t bytes[16];    // as Linux encodes it; maps are ids
+    uint32_t size;        // 8 or 16
+    const char *text;     // "r0 = 2", "call bpf_map_lookup_elem#1", "r1 = map[id:3]"
+    const char *function; // name of the function that starts here, or NULL
+    const char *file;     // of the source line that starts here, or NULL
+    const char *source;   // its text
+    uint32_t line, column;
+    int64_t target;     // slot that a jump goes to, or -1
+    bool falls_through; // the next instruction may follow
+};
+// Calls `each` for all instructions of a program, as the verifier saw it.
+LIBBPF_API ebpf_result_t ebpf_program_list(int fd,
+                                           void (*each)(void *user, const struct ebpf_listed_insn *insn),
+                                           void *user);
+// Machine code of a program. *size: in: room, out: bytes that there are (EBPF_INSUFFICIENT_BUFFER when they
+// do not fit). EBPF_OPERATION_NOT_SUPPORTED: it is interpreted.
+LIBBPF_API ebpf_result_t ebpf_program_get_code(int fd, void *code, size_t *size);
 
 // --- object files as text ------------------------------------------------------------------------
 

@@ -19,29 +19,30 @@ static size_t control_length(const unsigned char *s)
     return marks ? 3 : latin ? 2 : s[0] < ' ' || s[0] == 0x7f ? 1 : 0;
 }
 
-static void put_clean(FILE *out, const char *text)
+static void put_clean(FILE *out, const char *text, size_t size)
 {
-    for (const unsigned char *s = (const unsigned char *)text; *s != 0;) {
+    const unsigned char *s = (const unsigned char *)text, *end = s + size;
+    while (s < end) {
         size_t length = control_length(s);
         fputc(length == 0 ? *s : *s == '\t' ? ' ' : '?', out);
         s += length == 0 ? 1 : length;
     }
 }
 
-void cli_put(const char *before, const char *text, const char *after)
+void cli_put_part(const char *before, const char *text, size_t size, const char *after)
 {
     fputs(before, stdout);
-    put_clean(stdout, text);
+    put_clean(stdout, text, size);
     fputs(after, stdout);
 }
 
-int cli_error(struct cli *c, int status, const char *format, ...)
+void cli_put(const char *before, const char *text, const char *after)
 {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
+    cli_put_part(before, text, strlen(text), after);
+}
+
+static void show_error(struct cli *c, const char *text)
+{
     if (c->json_output) {
         json_start_object(&c->json);
         json_string_member(&c->json, "error", text);
@@ -49,9 +50,28 @@ int cli_error(struct cli *c, int status, const char *format, ...)
     } else {
         fflush(stdout); // errors come after what was shown
         fprintf(stderr, "Error: ");
-        put_clean(stderr, text); // it may quote names of an object
+        put_clean(stderr, text, strlen(text)); // it may quote names of an object
         fputc('\n', stderr);
     }
+}
+
+int cli_error(struct cli *c, int status, const char *format, ...)
+{
+    char text[1024], *whole = NULL; // what a long name leaves no room for is often the reason
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (length >= (int)sizeof(text)) {
+        whole = malloc((size_t)length + 1);
+    }
+    if (whole != NULL) {
+        va_start(args, format);
+        vsnprintf(whole, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    show_error(c, whole != NULL ? whole : text);
+    free(whole);
     return status;
 }
 
@@ -141,9 +161,12 @@ static bool take_letters(struct cli *c, const char *letters)
 // An option of a single command, which takes it from its keyword table.
 static bool is_command_option(const char *word)
 {
-    for (size_t i = 0; i < cmd_prog_verify_keywords.count; i++) {
-        if (strcmp(cmd_prog_verify_keywords.rows[i].name, word) == 0) {
-            return true;
+    const struct keywords *const tables[] = {&cmd_prog_verify_keywords, &cmd_gen_native_keywords};
+    for (size_t t = 0; t < CLI_COUNT(tables); t++) {
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            if (strcmp(tables[t]->rows[i].name, word) == 0) {
+                return true;
+            }
         }
     }
     return false;
@@ -348,15 +371,20 @@ static int run_net(struct cli *c, struct args *a)
     return group_run(c, &cmd_net_group, a);
 }
 
+static int run_gen(struct cli *c, struct args *a)
+{
+    return group_run(c, &cmd_gen_group, a);
+}
+
 struct object_row {
     const char *name;
     int (*run)(struct cli *c, struct args *a);
     bool is_object;
 };
 static const struct object_row objects[] = {
-    {"help", run_help, false},       {"batch", run_batch, false}, {"prog", run_prog, true},
-    {"map", run_map, true},          {"link", run_link, true},    {"net", run_net, true},
-    {"version", run_version, false},
+    {"help", run_help, false}, {"batch", run_batch, false},     {"prog", run_prog, true},
+    {"map", run_map, true},    {"link", run_link, true},        {"net", run_net, true},
+    {"gen", run_gen, true},    {"version", run_version, false},
 };
 
 static int run_help(struct cli *c, struct args *a)
@@ -578,14 +606,14 @@ static int print_all(enum libbpf_print_level level, const char *format, va_list 
 }
 
 // A full disk must not pass for a short list.
-static int end_output(int result)
+static int end_output(const struct cli *c, int result)
 {
     int err = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
     if (err == 0) {
         return result;
     }
     fprintf(stderr, "Error: can't write the output: %s\n", error_text(err));
-    return result != 0 ? result : -err;
+    return c->status_unwritten != 0 ? c->status_unwritten : result != 0 ? result : -err;
 }
 
 int cli_main(int argc, char **argv)
@@ -611,6 +639,6 @@ int cli_main(int argc, char **argv)
     if (c.json_output) {
         fputc('\n', stdout);
     }
-    result = end_output(result);
+    result = end_output(&c, result);
     return result < 0 ? -error_number(-result) : result;
 }

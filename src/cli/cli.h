@@ -12,6 +12,17 @@
 // stderr.
 int cli_main(int argc, char **argv);
 
+// What `gen native` wants of the machine. NULL: it cannot work.
+struct cli_host {
+    // Runs a program that PATH has, to its end: its exit status, or -1 when there is none.
+    int (*run)(const char *const *words);
+    bool (*make_folder)(char *path, size_t size); // for temporary files
+    void (*remove_folder)(const char *path, const char *const *files);
+    bool (*sha256)(void *user, const void *bytes, size_t size, uint8_t digest[32]); // false: it cannot
+    const char *target, *arch; // of modules for this machine
+};
+extern const struct cli_host *cli_host;
+
 // --- netsh (netsh*.c): portable, so that all of it is tested on every platform -------------------
 
 // What a command returns to netsh.exe. Values: Microsoft's documentation of netsh.h.

@@ -29,6 +29,7 @@ struct cli {
     bool json_output, pretty, debug, show_pins, help, version;
     bool no_mount; // accepted: nothing is ever mounted
     bool batch;
+    int status_unwritten; // exit status when the output cannot be written; 0: the number of the error
     struct json json;
 };
 
@@ -37,6 +38,7 @@ int cli_error(struct cli *c, int status, const char *format, ...) CLI_PRINTF(3, 
 // Writes `text` between the other two to stdout. It comes from an object or a client and may hold anything:
 // characters that a terminal would obey become '?', tabs blanks.
 void cli_put(const char *before, const char *text, const char *after);
+void cli_put_part(const char *before, const char *text, size_t size, const char *after);
 // Result of a command that has nothing to show: null in JSON.
 void cli_done(struct cli *c);
 // error.c: what the C library says of an errno value that the library has set, in the words of Linux: outputs
@@ -110,7 +112,7 @@ struct command_group {
     // What TYPE can be; NULL when no command takes one.
     void (*enumerate_types)(bool (*each)(void *user, const char *name), void *user);
 };
-extern const struct command_group cmd_prog_group, cmd_map_group, cmd_link_group, cmd_net_group;
+extern const struct command_group cmd_prog_group, cmd_map_group, cmd_link_group, cmd_net_group, cmd_gen_group;
 
 // Runs the command that the next argument selects; none selects the first.
 int group_run(struct cli *c, const struct command_group *group, struct args *a);
@@ -164,10 +166,16 @@ int cmd_prog_load(struct cli *c, struct args *a);
 int cmd_prog_load_all(struct cli *c, struct args *a);
 int cmd_prog_run(struct cli *c, struct args *a);
 int cmd_prog_verify(struct cli *c, struct args *a);
+// Shows what the verifier said; the status of `prog verify`.
+int verify_show_report(struct cli *c, const struct ebpf_verify_report *report);
+int cmd_prog_dump(struct cli *c, struct args *a);
+// Machine code, one instruction a line (hexadecimal where nothing can disassemble it).
+void cmd_prog_print_code(struct cli *c, const uint8_t *code, size_t size, bool opcodes);
 int cmd_map_dump(struct cli *c, struct args *a);
 int cmd_map_lookup(struct cli *c, struct args *a);
 int cmd_map_update(struct cli *c, struct args *a);
 int cmd_map_delete(struct cli *c, struct args *a);
 int cmd_map_getnext(struct cli *c, struct args *a);
 extern const struct keywords cmd_prog_load_keywords, cmd_prog_run_keywords, cmd_prog_verify_keywords;
+extern const struct keywords cmd_gen_native_keywords;
 extern const struct keywords cmd_map_key_keywords, cmd_map_update_keywords;

@@ -3,6 +3,7 @@
 #include "cli/json.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void json_init(struct json *j, FILE *out, bool pretty)
 {
@@ -178,6 +179,47 @@ void json_bool_member(struct json *j, const char *name, bool value)
 {
     json_name(j, name);
     json_bool(j, value);
+}
+
+// Its length, quotes included.
+static size_t string_length(const char *text)
+{
+    size_t length = 1;
+    while (text[length] != '"' && text[length] != 0) {
+        length += text[length] == '\\' && text[length + 1] != 0 ? 2 : 1;
+    }
+    return length + (text[length] == '"');
+}
+
+// A name with its colon, a string, or another word.
+static size_t copy_word(struct json *j, const char *text)
+{
+    size_t length = *text == '"' ? string_length(text) : strcspn(text, ",]}");
+    bool is_name = *text == '"' && text[length] == ':';
+    separate(j);
+    if (is_name) {
+        new_line(j);
+    }
+    fwrite(text, 1, length, j->out);
+    if (is_name) {
+        fputs(j->pretty ? ": " : ":", j->out);
+        j->separator = false;
+    }
+    return length + is_name;
+}
+
+void json_value(struct json *j, const char *text)
+{
+    while (*text != 0) {
+        switch (*text) {
+        case '{':
+        case '[': begin(j, *text++); break;
+        case '}':
+        case ']': end(j, *text++); break;
+        case ',': text++; break;
+        default: text += copy_word(j, text); break;
+        }
+    }
 }
 
 void json_bytes(struct json *j, const void *bytes, size_t size)

@@ -30,5 +30,7 @@ void json_null(struct json *j);
 void json_string_member(struct json *j, const char *name, const char *text);
 void json_uint_member(struct json *j, const char *name, uint64_t value);
 void json_bool_member(struct json *j, const char *name, bool value);
+// A value that is JSON already, without white space: laid out as the rest.
+void json_value(struct json *j, const char *text);
 // ["0x01","0x02"]
 void json_bytes(struct json *j, const void *bytes, size_t size);

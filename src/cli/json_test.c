@@ -85,10 +85,29 @@ static void bytes(void)
     CHECK_STR(written(false, write_bytes), "[\"0x00\",\"0xfe\"]");
 }
 
+static void write_value(struct json *j)
+{
+    json_start_object(j);
+    json_name(j, "a");
+    json_value(j, "[{\"b\":\"x\\\"],{:\",\"c\":-1},[],{},true,\"\\\\\"]");
+    json_null(j);
+    json_end_object(j);
+}
+
+static void values_are_laid_out(void)
+{
+    CHECK_STR(written(false, write_value),
+              "{\"a\":[{\"b\":\"x\\\"],{:\",\"c\":-1},[],{},true,\"\\\\\"],null}");
+    CHECK_STR(written(true, write_value),
+              "{\n    \"a\": [{\n            \"b\": \"x\\\"],{:\",\n            \"c\": -1\n"
+              "        },[],{},true,\"\\\\\"\n    ],null\n}");
+}
+
 TEST_SUITE(json)
 {
     RUN(nests);
     RUN(escapes);
     RUN(bytes_that_are_no_text_are_escaped);
     RUN(bytes);
+    RUN(values_are_laid_out);
 }

@@ -90,10 +90,10 @@ struct add {
 static enum netsh_status parse_execution(struct netsh *n, const char *value)
 {
     static const char *const words[] = {"jit", "interpret"};
-    unsigned execution = 1;
+    unsigned execution = 0;
     enum netsh_status status = netsh_parse_word(n, "execution", value, words, NETSH_COUNT(words), &execution);
-    return status == NETSH_DONE && execution == 0
-               ? netsh_refuse(n, "execution=jit is not supported by this version: programs are interpreted.")
+    return status == NETSH_DONE && execution == 1
+               ? netsh_refuse(n, "execution=interpret is not supported by this version: programs are compiled.")
                : status;
 }
 

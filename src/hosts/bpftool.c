@@ -4,6 +4,7 @@
 // file names so) and writes the bytes that it writes on Linux: no carriage returns, no end of file at Ctrl-Z.
 #include "cli/cli.h"
 #include "hosts/inproc.h"
+#include "hosts/toolchain.h"
 
 #ifdef _WIN32
 #include <windows.h>
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
     int status;
     console_enter();
     transport_open_inproc = open_and_keep;
+    cli_host = &toolchain_host;
     status = cli_main(argc, argv);
     if (opened != NULL) {
         opened->ops->close(opened);

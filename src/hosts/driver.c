@@ -90,7 +90,7 @@ static ebpf_result_t make_core(struct driver *d)
 {
     struct core_options options = {.runtime = {.spec = spec_builtin(), .trace = trace},
                                    .platform = DIALECT_WINDOWS,
-                                   .execution = CORE_INTERPRETER,
+                                   .execution = CORE_JIT,
                                    .integrity = driver_policy_facts(),
                                    .hook_next = hook_next,
                                    .hook_user = d};

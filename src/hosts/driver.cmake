@@ -5,7 +5,7 @@ ebpf_test(access_windows_tests SOURCES access_windows_test.c DEPENDS base)
 target_sources(access_windows_tests PRIVATE access_windows.c)
 
 if(WIN32 AND TARGET ebpf_plat_kernel AND TARGET ebpf_core AND TARGET ebpf_hooks)
-    set(driver_modules base isa spec proto runtime hooks core)
+    set(driver_modules base isa spec proto jit runtime hooks core)
     if(CMAKE_BUILD_TYPE STREQUAL "Debug") # then tests/kernel is built, too
         list(APPEND driver_modules selftest)
     endif()

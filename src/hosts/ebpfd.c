@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "hosts/code_watch.h"
 #include "hosts/ebpfd_options.h"
 #include "hosts/handles.h"
 #include "hosts/listener.h"
@@ -124,7 +125,10 @@ static void raise_descriptor_limit(void)
 
 static ebpf_result_t make_core(struct daemon *d)
 {
-    struct core_options options = {.runtime = {.spec = spec_builtin(), .trace = trace, .trace_user = d},
+    struct core_options options = {.runtime = {.spec = spec_builtin(),
+                                               .trace = trace,
+                                               .trace_user = d,
+                                               .watch_code = code_watch_from_environment()},
                                    .platform = DIALECT_LINUX,
                                    .memory_by_fd = true,
                                    .hook_next = hook_next,

@@ -26,6 +26,9 @@ static const char usage[] =
     "  --foreground          accepted for clarity: there is no other mode\n"
     "  --help, --version\n"
     "\n"
+    "EBPF_PERF_MAP=1 in the environment: the addresses of programs are in /tmp/perf-PID.map, for perf;\n"
+    "EBPF_GDB=1: gdb knows them.\n"
+    "\n"
     "SIGTERM and SIGINT end it and remove the socket. Only root and the user that runs it may connect.\n";
 
 static bool fail(int *status, const char *what, const char *argument)

@@ -13,7 +13,7 @@ if(WIN32)
     ebpf_version_resource(ebpf-setup app "Setup of eBPF for Windows")
     ebpf_resource(ebpf-setup ${dir}/setup.rc DEPENDS ${dir}/setup.manifest)
     # All that tools/package/contents.txt takes from a build.
-    set(packaged ebpfcore ebpfapi ebpfsvc ebpfnetsh ebpf-setup bpftool)
+    set(packaged ebpfcore ebpfapi ebpfsvc ebpfnetsh ebpf-setup bpftool bpf2c)
     if(TARGET ebpfcore AND TARGET ebpfsvc AND TARGET ebpfnetsh AND TARGET bpftool)
         add_custom_target(package_files DEPENDS ${packaged})
     endif()

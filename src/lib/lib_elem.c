@@ -48,6 +48,19 @@ ebpf_result_t lib_map_update(int fd, const void *key, size_t key_size, const voi
     return EBPF_SUCCESS;
 }
 
+static ebpf_result_t set_program(int fd, const void *key, size_t key_size, const void *value, uint64_t flags)
+{
+    struct proto_map_set_program_request fixed = {.flags = flags};
+    int fds[2] = {fd, -1};
+    memcpy(&fds[1], value, sizeof(fds[1]));
+    struct lib_request request = {
+        .op = PROTO_MAP_SET_PROGRAM, .fixed = &fixed, .tail = {{key, key_size}}, .fds = fds, .fd_count = 2};
+    struct lib_reply reply;
+    TRY(lib_call(&request, &reply));
+    lib_reply_free(&reply);
+    return EBPF_SUCCESS;
+}
+
 // Requests with a key whose reply's tail is exactly `out_size` bytes.
 static ebpf_result_t call_with_key(enum proto_op op, const void *fixed, int fd, const void *key,
                                    size_t key_size, void *out, size_t out_size)
@@ -161,14 +174,20 @@ int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)
     return bpf_map_lookup_and_delete_elem_flags(fd, key, value, 0);
 }
 
+// The value of a prog array's element is a program's descriptor.
 static ebpf_result_t update(int fd, const void *key, const void *value, uint64_t flags)
 {
-    size_t key_size = 0, value_size = 0;
+    struct proto_object_info_reply info;
     if (key == NULL || value == NULL) {
         return EBPF_INVALID_ARGUMENT;
     }
-    TRY(map_sizes(fd, &key_size, &value_size));
-    return lib_map_update(fd, key, key_size, value, value_size, flags);
+    TRY(lib_object_info(fd, &info));
+    if (info.kind != PROTO_KIND_MAP) {
+        return EBPF_INVALID_OBJECT;
+    }
+    return info.type == MAP_TYPE_PROG_ARRAY
+               ? set_program(fd, key, info.key_size, value, flags)
+               : lib_map_update(fd, key, info.key_size, value, info.user_value_size, flags);
 }
 
 int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)

@@ -274,6 +274,7 @@ ebpf_result_t ebpf_object_get_info(int fd, struct ebpf_object_info *info)
         .frozen = r.frozen != 0,
         .per_cpu = is_per_cpu(&r),
         .insn_count = r.insn_count,
+        .jited_size = r.kind == PROTO_KIND_PROGRAM ? lib_code_size(fd) : 0,
         .load_time_ns = r.load_time_ns,
         .loaded_at = loaded_at(r.load_time_ns),
         .run_count = r.run_count,

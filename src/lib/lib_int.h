@@ -103,6 +103,10 @@ void lib_close_fd(int fd); // negative: nothing
 // Maps the memory of an array with BPF_F_MMAPABLE; *size is whole pages. plat_shared_unmap ends it.
 ebpf_result_t lib_map_memory(int fd, bool writable, void **address, size_t *size) MUST_CHECK;
 
+// --- lib_dump.c ----------------------------------------------------------------------------------
+
+uint32_t lib_code_size(int fd); // of a program's machine code; 0: there is none
+
 // --- lib_path.c ----------------------------------------------------------------------------------
 
 // "dir/name" with dots and slashes of `name` as underscores, as libbpf pins objects' parts.

@@ -115,15 +115,19 @@ static struct ebpf_verify_place make_place(struct arena *arena, const struct pro
     return place;
 }
 
-static const char *make_text(struct arena *arena, const struct program *p, const struct finding *f)
+// What one of the printers says; `otherwise` without memory.
+static const char *make_text(struct arena *arena, const struct program *p, const struct finding *f,
+                             size_t (*printer)(const struct program *, const struct finding *, char *,
+                                               size_t),
+                             const char *otherwise)
 {
     char none[1];
-    size_t size = report_print_finding(p, f, none, sizeof(none)) + 1;
+    size_t size = printer(p, f, none, sizeof(none)) + 1;
     char *text = arena_alloc(arena, size);
     if (text == NULL) {
-        return "";
+        return otherwise;
     }
-    report_print_finding(p, f, text, size);
+    printer(p, f, text, size);
     return text;
 }
 
@@ -177,7 +181,8 @@ static void copy_finding(struct arena *arena, const struct program *p, const str
         .needed = keep(arena, from->needed),
         .known = keep(arena, from->known),
         .hint = keep(arena, from->hint),
-        .text = make_text(arena, p, from),
+        .text = make_text(arena, p, from, report_print_finding, ""),
+        .json = make_text(arena, p, from, report_print_finding_json, "null"),
         .related = make_place(arena, p, sane ? from->related_pc : UINT32_MAX),
         .lost = make_place(arena, p, sane && from->loss.text[0] != '\0' ? from->loss.pc : UINT32_MAX),
         .lost_text = keep(arena, sane ? from->loss.text : ""),
@@ -207,11 +212,15 @@ ebpf_result_t lib_report_copy_sentence(struct arena *arena, const char *rule, co
                                        const char *hint, struct ebpf_verify_program *out)
 {
     struct ebpf_verify_finding *f = arena_alloc(arena, sizeof(*f));
+    char none[1];
     size_t size = str_len(out->name) + str_len(message) + str_len(rule) + str_len(hint) + 32;
+    size_t json_size = report_print_sentence_json(rule, message, hint, none, sizeof(none)) + 1;
     char *text = f != NULL ? arena_alloc(arena, size) : NULL;
-    if (text == NULL) {
+    char *json = text != NULL ? arena_alloc(arena, json_size) : NULL;
+    if (json == NULL) {
         return EBPF_NO_MEMORY;
     }
+    report_print_sentence_json(rule, message, hint, json, json_size);
     str_format(text, size, "%s: %s [%s]\n%s%s%s", out->name, message, rule,
                hint[0] != '\0' ? "  hint:   " : "", hint, hint[0] != '\0' ? "\n" : "");
     *f = (struct ebpf_verify_finding){
@@ -224,6 +233,7 @@ ebpf_result_t lib_report_copy_sentence(struct arena *arena, const char *rule, co
         .known = "",
         .hint = keep(arena, hint),
         .text = text,
+        .json = json,
         .related = {-1, "", "", 0, false},
         .lost = {-1, "", "", 0, false},
         .lost_text = "",

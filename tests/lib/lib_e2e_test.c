@@ -396,6 +396,44 @@ static void work(void *user)
     }
 }
 
+// Goes to element 0 of the array; returns 1 when nothing is there.
+static int load_jumper(int array)
+{
+    const struct bpf_insn insns[] = {
+        {.code = 0x18, .dst_reg = 2, .src_reg = 1, .imm = array}, {0}, // r2 = the map
+        {.code = 0xb7, .dst_reg = 3},                                  // r3 = 0
+        {.code = 0x85, .imm = LIB_DIALECT == DIALECT_WINDOWS ? 5 : 12}, // bpf_tail_call
+        {.code = 0xb7, .imm = 1},
+        {.code = 0x95},
+    };
+    return bpf_prog_load(BPF_PROG_TYPE_XDP, "jumper", "MIT", insns, sizeof(insns) / sizeof(*insns), NULL);
+}
+
+static void a_prog_array_takes_descriptors(void)
+{
+    const struct bpf_insn two[] = {{.code = 0xb7, .imm = 2}, {.code = 0x95}};
+    uint32_t key = 0, id = 0;
+    int array = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "next", 4, 4, 2, NULL);
+    int target = bpf_prog_load(BPF_PROG_TYPE_XDP, "two", "MIT", two, 2, NULL);
+    int jumper = load_jumper(array);
+    struct bpf_prog_info info = {0};
+    uint32_t length = sizeof(info);
+    REQUIRE(array >= 0 && target >= 0 && jumper >= 0);
+    CHECK_EQ(run(jumper), 1);
+    CHECK_EQ(bpf_map_update_elem(array, &key, &target, BPF_ANY), 0);
+    CHECK_EQ(run(jumper), 2);
+    CHECK_EQ(bpf_obj_get_info_by_fd(target, &info, &length), 0);
+    CHECK_EQ(bpf_map_lookup_elem(array, &key, &id), 0);
+    CHECK_EQ(id, info.id);
+    CHECK(bpf_map_update_elem(array, &key, &array, BPF_ANY) < 0); // no program
+    CHECK_EQ(bpf_map_delete_elem(array, &key), 0);
+    CHECK_EQ(run(jumper), 1);
+    ebpf_close_fd(jumper);
+    ebpf_close_fd(target);
+    ebpf_close_fd(array);
+    CHECK(nothing_is_left());
+}
+
 static void threads_share_a_descriptor(void)
 {
     struct worker workers[THREADS];
@@ -492,6 +530,7 @@ TEST_SUITE(lib_e2e)
     RUN(another_map_in_its_place);
     RUN(links_attach_and_detach);
     RUN(xdp_needs_an_interface);
+    RUN(a_prog_array_takes_descriptors);
     RUN(threads_share_a_descriptor);
     RUN(library_allocations_fail);
     elements_cases();
