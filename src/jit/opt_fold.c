@@ -5,49 +5,7 @@
 
 // --- expanded from isa_ops.def -------------------------------------------------------------------
 
-#define U uint64_t
-#define S int64_t
-#define W 64
-#define ALU_OP(sem, text, expression)                                                                        \
-    static inline uint64_t alu64_##sem(U d, U s)                                                             \
-    {                                                                                                        \
-        UNUSED(d);                                                                                           \
-        UNUSED(s);                                                                                           \
-        return (expression);                                                                                 \
-    }
-#define JMP_OP(sem, text, condition)                                                                         \
-    static inline bool jump64_##sem(U d, U s)                                                                \
-    {                                                                                                        \
-        return (condition);                                                                                  \
-    }
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-#undef U
-#undef S
-#undef W
-
-#define U uint32_t
-#define S int32_t
-#define W 32
-#define ALU_OP(sem, text, expression)                                                                        \
-    static inline uint64_t alu32_##sem(U d, U s)                                                             \
-    {                                                                                                        \
-        UNUSED(d);                                                                                           \
-        UNUSED(s);                                                                                           \
-        return (U)(expression);                                                                              \
-    }
-#define JMP_OP(sem, text, condition)                                                                         \
-    static inline bool jump32_##sem(U d, U s)                                                                \
-    {                                                                                                        \
-        return (condition);                                                                                  \
-    }
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-#undef U
-#undef S
-#undef W
+#include "isa/isa_functions.def"
 
 // --- comparisons ---------------------------------------------------------------------------------
 

@@ -10,49 +10,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the interpreter runs 
 
 // --- what instructions compute: expanded from isa_ops.def ----------------------------------------
 
-#define U uint64_t
-#define S int64_t
-#define W 64
-#define ALU_OP(sem, text, expression)                                                                        \
-    static inline uint64_t alu64_##sem(U d, U s)                                                             \
-    {                                                                                                        \
-        UNUSED(d);                                                                                           \
-        UNUSED(s);                                                                                           \
-        return (expression);                                                                                 \
-    }
-#define JMP_OP(sem, text, condition)                                                                         \
-    static inline bool jump64_##sem(U d, U s)                                                                \
-    {                                                                                                        \
-        return (condition);                                                                                  \
-    }
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-#undef U
-#undef S
-#undef W
-
-#define U uint32_t
-#define S int32_t
-#define W 32
-#define ALU_OP(sem, text, expression)                                                                        \
-    static inline uint64_t alu32_##sem(U d, U s)                                                             \
-    {                                                                                                        \
-        UNUSED(d);                                                                                           \
-        UNUSED(s);                                                                                           \
-        return (U)(expression);                                                                              \
-    }
-#define JMP_OP(sem, text, condition)                                                                         \
-    static inline bool jump32_##sem(U d, U s)                                                                \
-    {                                                                                                        \
-        return (condition);                                                                                  \
-    }
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-#undef U
-#undef S
-#undef W
+#include "isa/isa_functions.def"
 
 // Byte order, with the shape of the other unary operations.
 #define BYTE_ORDER_OPS(width)                                                                                \
