@@ -2,18 +2,13 @@
 // isa: the expanded instruction table and what follows from a row alone: jump targets and field rules.
 #include "isa/isa.h"
 
-static const struct insn_info rows[INSN_ID_COUNT] = {
+const struct insn_info insn_rows[INSN_ID_COUNT] = {
     [INSN_NONE] = {.mnemonic = "?"},
 #define INSN(id, opcode, selector, value, mnemonic, form, sem, width, group)                                 \
     [INSN_##id] = {opcode, SELECT_##selector, FORM_##form, SEM_##sem, width, GROUP_##group, value, mnemonic},
 #include "isa/isa.def"
 #undef INSN
 };
-
-const struct insn_info *insn_info(unsigned id)
-{
-    return &rows[id < INSN_ID_COUNT ? id : INSN_NONE];
-}
 
 int64_t insn_target(const struct insn *in, uint32_t pc)
 {

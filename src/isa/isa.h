@@ -133,7 +133,11 @@ struct insn_info {
 };
 
 // Row of `id`; a row of zeros with mnemonic "?" for INSN_NONE and ids out of range.
-const struct insn_info *insn_info(unsigned id);
+extern const struct insn_info insn_rows[INSN_ID_COUNT];
+static inline const struct insn_info *insn_info(unsigned id)
+{
+    return &insn_rows[id < INSN_ID_COUNT ? id : INSN_NONE];
+}
 static inline bool insn_is_jump(const struct insn *in) // conditional or not; calls and exit are not jumps
 {
     uint8_t f = insn_info(in->id)->form;

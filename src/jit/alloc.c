@@ -36,11 +36,12 @@ static void write_places(struct alloc *a, struct alloc_result *result)
     result->spilled = a->spilled != 0;
 }
 
-static ebpf_result_t find_places(struct jit *j, struct alloc_result *result)
+static ebpf_result_t find_places(struct jit *j, const struct alloc_survey *survey,
+                                 struct alloc_result *result)
 {
     struct alloc a = {.j = j, .ir = &j->ir, .target = j->target};
     size_t mark = j->memory.used;
-    TRY(alloc_live(&a));
+    TRY(alloc_live(&a, survey));
     alloc_scan(&a, limit(j->target->allocatable, j));
     if (a.spilled != 0) {
         alloc_scan(&a, limit(j->target->allocatable_spills, j));
@@ -110,8 +111,11 @@ ebpf_result_t alloc_registers(struct jit *j)
     if (j->allocation == NULL) {
         return EBPF_NO_MEMORY;
     }
-    TRY(alloc_sink(j));
-    TRY(find_places(j, j->allocation));
+    struct alloc_survey survey;
+    TRY(alloc_sink(j, &survey));
+    j->allocation->ops = survey.ops;
+    j->allocation->calls = survey.calls;
+    TRY(find_places(j, &survey, j->allocation));
     bypass_all(&j->ir);
 #if !defined(NDEBUG)
     uint32_t where;

@@ -14,13 +14,14 @@
 struct alloc_value {
     uint32_t value;
     uint32_t operands; // its first one in alloc.operands; they end where those of the next value start
-    uint32_t uses;     // its first use in alloc.uses; the same
     uint32_t own;      // registers that it clobbers
-    uint32_t clobbers; // operations up to here, with itself, that clobber something
+    uint32_t clobber;  // when it does: the next one of its block that does
     uint32_t forbid;   // registers that it may not be in
     uint32_t weight;   // uses and definition by frequency
     uint32_t length;   // about how many values it outlives
-    uint32_t last;     // last use in the block of the scan, ALLOC_LIVES_ON when it leaves the block
+    uint32_t seen;     // block in which a use was seen last, and
+    uint32_t last;     // that use; while registers are given: ALLOC_LIVES_ON | block that it outlives
+    uint32_t uses;     // in other blocks and by moves: the first alloc_use
     uint32_t phi; // PHI of which it is an operand, or which its register goes to, on the most frequent edge
     uint32_t phi_weight;
     uint32_t hint_weight;
@@ -31,7 +32,7 @@ struct alloc_value {
     uint8_t kind;               // enum alloc_kind
     bool alone;                 // where it lives is not known: no register, a slot of its own
 };
-#define ALLOC_LIVES_ON UINT32_MAX
+#define ALLOC_LIVES_ON 0x80000000u
 
 enum alloc_kind {
     ALLOC_ABSENT, // no result, unused, or made anew wherever it is used
@@ -39,23 +40,29 @@ enum alloc_kind {
     ALLOC_KEPT,   // register or slot
 };
 
-// An operation that clobbers something.
-struct alloc_clobber {
-    uint32_t set;           // of registers
-    uint32_t before, after; // those of its block up to here, from here on
-};
-
 struct alloc_block {
-    uint32_t first, end;                   // numbers of its values
-    uint32_t clobbered;                    // by all of them
-    uint32_t clobbers_first, clobbers_end; // those of its values, in alloc.clobbers
-    uint32_t live;                         // values that are live at its start: index of alloc_node, 0: end
-    uint32_t stamp;                        // the value whose life was followed here last
+    uint32_t first, end; // numbers of its values
+    uint32_t clobbered;  // by all of them
+    uint32_t clobber;    // the first one that clobbers something, or 0
+    uint32_t live;       // values that are live at its start: index of alloc_node, 0: end
+    uint32_t stamp;      // the value whose life was followed here last
     uint32_t frequency;
 };
 
+// Of a list: nodes are numbered from the start of the workspace.
 struct alloc_node {
     uint32_t value, next;
+};
+// The last use in a block that has not the definition, or (user 0) one by the moves at the end of a block.
+struct alloc_use {
+    uint32_t user, block;
+    uint32_t next; // in units of 4 bytes from the start of the workspace, 0: end
+};
+
+// How much there is to allocate for. (alloc_sink.c)
+struct alloc_survey {
+    uint32_t values, operands, calls;
+    uint64_t ops; // bits
 };
 
 struct alloc {
@@ -64,20 +71,18 @@ struct alloc {
     const struct jit_target *target;
     struct alloc_value *values;
     uint32_t value_count;
-    uint32_t *operands;         // numbers of values; 0: none
+    uint32_t *operands;         // numbers of values, 0: none; ALLOC_LAST: no later use in the block
     struct alloc_block *blocks; // as ir.blocks
-    struct alloc_clobber *clobbers;
-    uint32_t clobber_count;
-    uint32_t *uses; // numbers of users; ALLOC_AT_END | block: the moves at its end
     uint32_t *stack;
-    struct alloc_node *chunk; // nodes are numbered from the start of the workspace
-    uint32_t chunk_left, node_count, node_limit;
+    struct alloc_node *nodes; // free ones
+    struct alloc_use *uses;
+    uint32_t nodes_left, uses_left, node_count, node_limit;
     uint32_t clobbered;       // by any value
     uint32_t *loop_registers; // by loop: registers of the PHIs at its head
     uint32_t spilled;         // values that need a slot
     uint32_t slot_count;
 };
-#define ALLOC_AT_END 0x80000000u
+#define ALLOC_LAST 0x80000000u
 
 static inline struct alloc_value *alloc_at(const struct alloc *a, uint32_t value)
 {
@@ -90,7 +95,7 @@ static inline struct ir_value *alloc_ir(const struct alloc *a, const struct allo
 // Operand i of value n, as a number of the scan; 0: none.
 static inline uint32_t alloc_operand(const struct alloc *a, uint32_t n, uint32_t i)
 {
-    return a->operands[a->values[n].operands + i];
+    return a->operands[a->values[n].operands + i] & ~ALLOC_LAST;
 }
 static inline uint32_t alloc_operand_count(const struct alloc *a, uint32_t n)
 {
@@ -101,23 +106,33 @@ static inline const struct alloc_node *alloc_node(const struct alloc *a, uint32_
     return (const struct alloc_node *)(const void *)a->j->memory.base + node;
 }
 
+// Operand i of value n is read for the last time; `block` is where n is, and alloc_find_live was there.
+static inline bool alloc_dies(const struct alloc *a, uint32_t block, uint32_t n, uint32_t i)
+{
+    uint32_t operand = a->operands[a->values[n].operands + i];
+    return (operand & ALLOC_LAST) != 0 && a->values[operand & ~ALLOC_LAST].last != (ALLOC_LIVES_ON | block);
+}
+
 // CONST, MAP, FRAME: nothing is lost when they have no place.
-bool alloc_is_remade(const struct ir_value *v);
-// Operand i of `v` is moved to where it is needed, or is part of an address there: made anew it costs nothing
-// more.
-bool alloc_is_moved(const struct ir_value *v, const struct ir_value *operand, uint32_t i);
+static inline bool alloc_is_remade(unsigned op)
+{
+    return op == IR_CONST || op == IR_MAP || op == IR_FRAME;
+}
+// Operand i of `op` is moved to where it is needed, or is part of an address there: made anew it costs
+// nothing more.
+bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i);
 
 // The edge from `b` to `from` goes to `to`. (alloc_layout.c)
 void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to);
 // Moves the steps of counters that are still read to the edges of their loops. Needs uses. (alloc_step.c)
 void alloc_step(struct ir *ir);
 // Makes CONST, MAP and FRAME anew near their uses where they would live over calls. Needs uses.
-// (alloc_sink.c)
-ebpf_result_t alloc_sink(struct jit *j) MUST_CHECK;
+// *survey: what is there then. (alloc_sink.c)
+ebpf_result_t alloc_sink(struct jit *j, struct alloc_survey *survey) MUST_CHECK;
 // Numbers the values and finds what they need, what they would like and where they live. (alloc_live.c)
-ebpf_result_t alloc_live(struct alloc *a) MUST_CHECK;
-// Sets `last` of all values that are live in `block`. (alloc_scan.c)
-void alloc_find_last(struct alloc *a, uint32_t block);
+ebpf_result_t alloc_live(struct alloc *a, const struct alloc_survey *survey) MUST_CHECK;
+// Marks the values that are live at the end of `block`. (alloc_scan.c)
+void alloc_find_live(struct alloc *a, uint32_t block);
 // Gives registers out of `registers`; counts in a->spilled who got none. Can be done again. (alloc_scan.c)
 void alloc_scan(struct alloc *a, uint32_t registers);
 // Gives slots to those. (alloc_slots.c)

@@ -61,7 +61,7 @@ static void check_operand(struct check *c, uint32_t value, const struct jit_cons
     check_held(c, c->now, operand, value);
     const struct ir_value *o = ir_at(c->ir, operand);
     if (o->reg == IR_REG_NONE) {
-        bool ready = o->op == IR_UNDEF || c->j->allocation->spilled || alloc_is_moved(v, o, i);
+        bool ready = o->op == IR_UNDEF || c->j->allocation->spilled || alloc_is_moved(v->op, o->op, i);
         if (!ready) {
             fail(c, "an operand has no register and nothing is said to be spilled", value);
         }

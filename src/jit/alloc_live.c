@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// alloc_live: numbers the values of a function, weighs them, asks the target what each operation needs, and
-// follows each value from its uses up to its definition: where it is live, and which registers are clobbered
+// alloc_live: numbers the values of a function; then one walk from the last to the first weighs them, asks
+// the target what each operation needs, and at a definition knows all uses: most are in the same block, from
+// the others the value is followed up to its definition: where it is live, and which registers are clobbered
 // meanwhile.
 #include "jit/alloc.h"
 #include "jit/ir_text.h"
@@ -11,24 +12,19 @@
 #define WEIGHT_MAX       0x40000000u
 #define NODES_A_BLOCK    64 // values live at the start of a block, on average; more only in made-up programs
 #define NODES_AT_LEAST   4096
-#define NODES_A_CHUNK    256
-#define SCAN_CLOBBERS    64 // values between a definition and a use that are looked at one by one
+#define NODES_A_CHUNK    64
+#define SCAN_CLOBBERS    64 // that are looked at one by one
 
-bool alloc_is_remade(const struct ir_value *v)
+bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i)
 {
-    return v->op == IR_CONST || v->op == IR_MAP || v->op == IR_FRAME;
-}
-
-bool alloc_is_moved(const struct ir_value *v, const struct ir_value *operand, uint32_t i)
-{
-    switch (v->op) {
+    switch (op) {
     case IR_PHI:
     case IR_HELPER:
     case IR_CALL:
     case IR_CALL_LOCAL:
     case IR_RET:
     case IR_TAIL: return true;
-    default: return operand->op == IR_FRAME && i == 0 && (ir_op_info(v->op)->flags & IR_ADDR) != 0;
+    default: return operand_op == IR_FRAME && i == 0 && (ir_op_info(op)->flags & IR_ADDR) != 0;
     }
 }
 
@@ -40,52 +36,135 @@ static uint32_t frequency(const struct ir_block *b)
     return b->cold ? FREQUENCY_COLD : (uint32_t)16 << depth * FREQUENCY_SHIFT;
 }
 
-static void count(struct alloc *a, uint32_t *operands)
+// Those of PHIs may have no number yet: there is room for them.
+static uint32_t *number_operands(const struct ir *ir, struct ir_value *v, uint32_t *to)
 {
-    a->value_count = 1;
-    *operands = 0;
-    for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(a->ir, a->ir->order[i])->first; v != IR_NONE;
-             v = ir_at(a->ir, v)->next) {
-            a->value_count++;
-            *operands += ir_operand_count(ir_at(a->ir, v));
-        }
+    uint32_t count = ir_operand_count(v);
+    for (uint32_t i = 0; i < count && v->op != IR_PHI; i++) {
+        to[i] = ir_at(ir, *ir_operand(ir, v, i))->slot;
     }
+    return to + count;
+}
+
+static void set_value(struct alloc_value *value, uint32_t v, uint8_t op)
+{
+    memset(value, 0, sizeof *value);
+    value->value = v;
+    value->op = op;
+    value->hint = value->result = value->reg = IR_REG_NONE;
 }
 
 static void number_values(struct alloc *a)
 {
-    uint32_t n = 1;
+    uint32_t n = 1, *to = a->operands;
     ir_at(a->ir, IR_NONE)->slot = 0;
-    a->values[0].reg = IR_REG_NONE;
+    set_value(&a->values[0], IR_NONE, IR_NOP);
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(a->ir, a->ir->order[i]);
         struct alloc_block *block = &a->blocks[a->ir->order[i]];
         block->first = n;
         block->frequency = frequency(b);
         for (uint32_t v = b->first; v != IR_NONE; v = ir_at(a->ir, v)->next) {
-            struct alloc_value *value = &a->values[n];
-            value->value = v;
-            value->op = ir_at(a->ir, v)->op;
-            value->hint = value->result = value->reg = IR_REG_NONE;
-            ir_at(a->ir, v)->slot = n++;
+            struct ir_value *value = ir_at(a->ir, v);
+            set_value(&a->values[n], v, value->op);
+            a->values[n].operands = (uint32_t)(to - a->operands);
+            value->slot = n++;
+            to = number_operands(a->ir, value, to);
         }
         block->end = n;
     }
+    set_value(&a->values[n], IR_NONE, IR_NOP);
+    a->values[n].operands = (uint32_t)(to - a->operands);
 }
 
-static void number_operands(struct alloc *a)
+// PHIs like their operands to be where they are, on the most frequent edge first.
+static void note_phi(struct alloc *a, uint32_t phi, const struct ir_block *b)
 {
-    uint32_t *to = a->operands;
-    for (uint32_t n = 1; n < a->value_count; n++) {
-        struct ir_value *v = alloc_ir(a, &a->values[n]);
-        uint32_t operands = ir_operand_count(v);
-        a->values[n].operands = (uint32_t)(to - a->operands);
-        for (uint32_t i = 0; i < operands; i++) {
-            *to++ = ir_at(a->ir, *ir_operand(a->ir, v, i))->slot;
+    const uint32_t *list = ir_pool(a->ir, alloc_ir(a, &a->values[phi]));
+    uint32_t *operands = a->operands + a->values[phi].operands;
+    for (uint32_t k = 0; k < b->pred_count; k++) {
+        operands[k] = ir_at(a->ir, list[k])->slot;
+        struct alloc_value *operand = &a->values[operands[k]];
+        uint32_t weight = a->blocks[b->preds[k]].frequency;
+        if (operand->phi == 0 || weight > operand->phi_weight) {
+            operand->phi = phi;
+            operand->phi_weight = weight;
         }
     }
-    a->values[a->value_count].operands = (uint32_t)(to - a->operands);
+}
+
+static void note_phis(struct alloc *a)
+{
+    for (uint32_t i = 0; i < a->ir->order_count; i++) {
+        uint32_t n = a->blocks[a->ir->order[i]].first;
+        for (; a->values[n].op == IR_PHI; n++) {
+            note_phi(a, n, ir_block_at(a->ir, a->ir->order[i]));
+        }
+    }
+}
+
+// --- the walk ------------------------------------------------------------------------------------
+
+// Through one block, from its last value to its first.
+struct walk {
+    struct alloc *a;
+    const struct ir_block *b;
+    struct alloc_block *block;
+    uint32_t number; // of the block
+    bool full;       // there is no memory
+};
+
+static bool is_use(const struct alloc_value *operand)
+{
+    return operand->value != IR_NONE && operand->op != IR_UNDEF;
+}
+
+static void add_use(struct walk *w, struct alloc_value *operand, uint32_t user)
+{
+    struct alloc *a = w->a;
+    if (a->uses_left == 0) {
+        a->uses = jit_room(a->j, NODES_A_CHUNK, sizeof *a->uses);
+        a->uses_left = NODES_A_CHUNK;
+        if (a->uses == NULL) {
+            a->uses_left = 0;
+            w->full = true;
+            return;
+        }
+    }
+    *a->uses = (struct alloc_use){user, w->number, operand->uses};
+    operand->uses = (uint32_t)((const uint32_t *)a->uses - (const uint32_t *)(const void *)a->j->memory.base);
+    a->uses++;
+    a->uses_left--;
+}
+
+// Upwards the first one in a block is the last one.
+static void note_use(struct walk *w, uint32_t n, uint32_t *number)
+{
+    struct alloc_value *operand = &w->a->values[*number];
+    bool local = *number >= w->block->first;
+    if (operand->seen != w->number) {
+        operand->seen = w->number;
+        operand->last = n;
+        if (!local) {
+            add_use(w, operand, n);
+        }
+    }
+    *number |= operand->last == n ? ALLOC_LAST : 0;
+}
+
+// What the PHIs of the only successor take.
+static void note_end(struct walk *w)
+{
+    struct alloc *a = w->a;
+    if (ir_successor_count(w->b) != 1) {
+        return;
+    }
+    for (uint32_t n = a->blocks[ir_successor(w->b, 0)].first; a->values[n].op == IR_PHI; n++) {
+        struct alloc_value *operand = &a->values[alloc_operand(a, n, w->b->edge)];
+        if (is_use(operand)) {
+            add_use(w, operand, 0);
+        }
+    }
 }
 
 // --- wishes and needs ----------------------------------------------------------------------------
@@ -104,42 +183,18 @@ static void hint(struct alloc_value *value, uint8_t reg, uint32_t weight)
 }
 
 // Registers in which the operands of a call are passed.
-static uint8_t argument(const struct jit *j, const struct ir_value *v, uint32_t i)
+static uint8_t argument(const struct jit *j, unsigned op, uint32_t i)
 {
     const struct jit_convention *convention = jit_convention(j);
-    if (v->op == IR_CALL_LOCAL) {
+    if (op == IR_CALL_LOCAL) {
         return i < ARRAY_SIZE(convention->local) ? convention->local[i] : IR_REG_NONE;
     }
     return i < ARRAY_SIZE(convention->helper) ? convention->helper[i] : IR_REG_NONE;
 }
 
-static bool is_call(const struct ir_value *v)
+static bool is_call(unsigned op)
 {
-    return v->op == IR_CALL || v->op == IR_CALL_LOCAL || v->op == IR_HELPER;
-}
-
-// PHIs like their operands to be where they are, on the most frequent edge first.
-static void note_phi(struct alloc *a, uint32_t phi)
-{
-    const struct ir_block *b = ir_block_at(a->ir, alloc_ir(a, &a->values[phi])->block);
-    for (uint32_t k = 0; k < b->pred_count; k++) {
-        struct alloc_value *operand = &a->values[alloc_operand(a, phi, k)];
-        uint32_t weight = a->blocks[b->preds[k]].frequency;
-        if (operand->phi == 0 || weight > operand->phi_weight) {
-            operand->phi = phi;
-            operand->phi_weight = weight;
-        }
-    }
-}
-
-static void note_phis(struct alloc *a)
-{
-    for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        uint32_t n = a->blocks[a->ir->order[i]].first;
-        for (; a->values[n].op == IR_PHI; n++) {
-            note_phi(a, n);
-        }
-    }
+    return op == IR_CALL || op == IR_CALL_LOCAL || op == IR_HELPER;
 }
 
 // The operand that the result of `user` takes the register of wants what the result wants.
@@ -153,19 +208,42 @@ static void note_same(struct alloc_value *operand, const struct alloc_value *use
     }
 }
 
-static void note_operand(struct alloc *a, uint32_t n, const struct jit_constraint *c, uint32_t i)
+static void note_kind(struct alloc_value *operand, unsigned op, uint32_t i, uint32_t weight)
 {
-    struct alloc_value *user = &a->values[n], *operand = &a->values[alloc_operand(a, n, i)];
-    const struct ir_value *v = alloc_ir(a, user);
-    if (operand == a->values || operand->op == IR_UNDEF) {
+    if (!alloc_is_remade(operand->op)) {
+        operand->kind = ALLOC_KEPT;
+    } else if (alloc_is_moved(op, operand->op, i)) {
+        return;
+    } else {
+        operand->kind = ALLOC_REMADE;
+    }
+    add_weight(operand, weight);
+}
+
+static void note_phi_operands(struct walk *w, uint32_t n)
+{
+    struct alloc *a = w->a;
+    for (uint32_t k = 0; k < w->b->pred_count; k++) {
+        struct alloc_value *operand = &a->values[alloc_operand(a, n, k)];
+        uint32_t weight = a->blocks[w->b->preds[k]].frequency;
+        if (is_use(operand)) {
+            hint(operand, a->values[n].hint, weight);
+            note_kind(operand, IR_PHI, k, weight);
+        }
+    }
+}
+
+static void note_operand(struct walk *w, uint32_t n, const struct jit_constraint *c, uint32_t i)
+{
+    struct alloc *a = w->a;
+    const struct alloc_value *user = &a->values[n];
+    uint32_t *number = &a->operands[user->operands + i], weight = w->block->frequency;
+    struct alloc_value *operand = &a->values[*number];
+    if (!is_use(operand)) {
         return;
     }
-    uint32_t weight = a->blocks[v->block].frequency;
-    if (v->op == IR_PHI) {
-        weight = a->blocks[ir_block_at(a->ir, v->block)->preds[i]].frequency;
-        hint(operand, user->hint, weight);
-    } else if (is_call(v)) {
-        hint(operand, argument(a->j, v, i), weight);
+    if (is_call(user->op)) {
+        hint(operand, argument(a->j, user->op, i), weight);
     } else if (i < ARRAY_SIZE(c->forbid)) {
         operand->forbid |= c->forbid[i];
         hint(operand, c->operand[i], weight);
@@ -173,138 +251,39 @@ static void note_operand(struct alloc *a, uint32_t n, const struct jit_constrain
             note_same(operand, user, c->result, weight);
         }
     }
-    operand->uses++;
-    if (alloc_is_remade(alloc_ir(a, operand))) {
-        weight = alloc_is_moved(v, alloc_ir(a, operand), i) ? 0 : weight;
-        operand->kind = weight != 0 ? ALLOC_REMADE : operand->kind;
-    } else {
-        operand->kind = ALLOC_KEPT;
-    }
-    add_weight(operand, weight);
+    note_kind(operand, user->op, i, weight);
+    note_use(w, n, number);
 }
 
-static void constrain(struct alloc *a, struct alloc_value *value, struct jit_constraint *c)
-{
-    const struct ir_value *v = alloc_ir(a, value);
-    *c = (struct jit_constraint){.result = IR_REG_NONE};
-    memset(c->operand, IR_REG_NONE, sizeof c->operand);
-    if (v->op != IR_PHI && v->op != IR_PARAM) {
-        a->target->constrain(a->j, v, c);
-    }
-    value->result = c->result;
-    value->late = c->late;
-    value->same = c->same;
-}
+// --- clobbers ------------------------------------------------------------------------------------
 
-// From the last value to the first, so that what a value's uses like is known before its own operands are
-// seen.
-static void note_needs(struct alloc *a)
+// By those from `first` on and before value `end`; if they are many, as if there were all of their block.
+static uint32_t clobbered_by(const struct alloc *a, uint32_t first, uint32_t end, uint32_t all)
 {
-    for (uint32_t i = a->ir->order_count; i-- > 0;) {
-        struct alloc_block *block = &a->blocks[a->ir->order[i]];
-        for (uint32_t n = block->end; n-- > block->first;) {
-            struct alloc_value *value = &a->values[n];
-            struct jit_constraint c;
-            constrain(a, value, &c);
-            value->own = c.clobbers;
-            block->clobbered |= c.clobbers;
-            a->clobber_count += c.clobbers != 0;
-            add_weight(value, value->kind == ALLOC_KEPT ? block->frequency : 0);
-            uint32_t operands = alloc_operand_count(a, n);
-            for (uint32_t k = 0; k < operands; k++) {
-                note_operand(a, n, &c, k);
-            }
+    uint32_t set = 0, count = 0;
+    for (uint32_t n = first; n != 0 && n < end && set != all; n = a->values[n].clobber) {
+        set |= a->values[n].own;
+        if (++count == SCAN_CLOBBERS) {
+            return all;
         }
-        a->clobbered |= block->clobbered;
-    }
-}
-
-// --- uses and clobbers ---------------------------------------------------------------------------
-
-// Where the uses of each value end in a->uses; returns how many there are.
-static uint32_t sum_uses(struct alloc *a)
-{
-    uint32_t uses = 0;
-    for (uint32_t n = 1; n < a->value_count; n++) {
-        struct alloc_value *value = &a->values[n];
-        uses += value->kind != ALLOC_ABSENT ? value->uses : 0;
-        value->uses = uses;
-    }
-    return uses;
-}
-
-// Counts value->uses back to where they start.
-static void fill_uses(struct alloc *a)
-{
-    for (uint32_t n = 1; n < a->value_count; n++) {
-        bool phi = a->values[n].op == IR_PHI;
-        uint32_t operands = alloc_operand_count(a, n);
-        for (uint32_t k = 0; k < operands; k++) {
-            struct alloc_value *operand = &a->values[alloc_operand(a, n, k)];
-            if (operand->kind != ALLOC_ABSENT) {
-                uint32_t block = alloc_ir(a, &a->values[n])->block;
-                a->uses[--operand->uses] = phi ? ALLOC_AT_END | ir_block_at(a->ir, block)->preds[k] : n;
-            }
-        }
-    }
-}
-
-static void fill_clobbers(struct alloc *a)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        struct alloc_block *block = &a->blocks[a->ir->order[i]];
-        uint32_t first = count, set = 0;
-        for (uint32_t n = block->first; n < block->end; n++) {
-            if (a->values[n].own != 0) {
-                set |= a->values[n].own;
-                a->clobbers[count++] = (struct alloc_clobber){a->values[n].own, set, 0};
-            }
-            a->values[n].clobbers = count;
-        }
-        block->clobbers_end = count;
-        set = 0;
-        for (uint32_t k = count; k-- > first;) {
-            set |= a->clobbers[k].set;
-            a->clobbers[k].after = set;
-        }
-        block->clobbers_first = first;
-    }
-}
-
-static uint32_t clobbered_behind(const struct alloc *a, const struct alloc_block *block, uint32_t n)
-{
-    uint32_t first = a->values[n].clobbers;
-    return first < block->clobbers_end ? a->clobbers[first].after : 0;
-}
-
-static uint32_t clobbers_before(const struct alloc *a, uint32_t n)
-{
-    return a->values[n].clobbers - (a->values[n].own != 0);
-}
-
-static uint32_t clobbered_before(const struct alloc *a, const struct alloc_block *block, uint32_t n)
-{
-    uint32_t end = clobbers_before(a, n);
-    return end > block->clobbers_first ? a->clobbers[end - 1].before : 0;
-}
-
-// Behind definition `from` and before the use by `to`, both in one block.
-static uint32_t clobbered_between(const struct alloc *a, uint32_t from, uint32_t to)
-{
-    uint32_t first = a->values[from].clobbers, end = clobbers_before(a, to), set = 0;
-    if (end > first + SCAN_CLOBBERS) {
-        return a->clobbers[first].after & a->clobbers[end - 1].before;
-    }
-    for (uint32_t k = first; k < end; k++) {
-        set |= a->clobbers[k].set;
     }
     return set;
 }
 
+static void note_clobbers(struct walk *w, uint32_t n, uint32_t set)
+{
+    if (set != 0) {
+        w->a->values[n].own = set;
+        w->a->values[n].clobber = w->block->clobber;
+        w->block->clobber = n;
+        w->block->clobbered |= set;
+    }
+}
+
 // --- lives ---------------------------------------------------------------------------------------
 
-// One value on its way up.
+// One value on its way up. The blocks that it goes through were walked already, that of its definition from
+// its end to there.
 struct life {
     struct alloc *a;
     struct alloc_value *value;
@@ -313,11 +292,11 @@ struct life {
     uint32_t depth;        // of a->stack
 };
 
-static bool new_chunk(struct alloc *a)
+static bool new_nodes(struct alloc *a)
 {
-    a->chunk = jit_alloc(a->j, NODES_A_CHUNK, sizeof *a->chunk);
-    a->chunk_left = NODES_A_CHUNK;
-    return a->chunk != NULL;
+    a->nodes = jit_room(a->j, NODES_A_CHUNK, sizeof *a->nodes);
+    a->nodes_left = a->nodes != NULL ? NODES_A_CHUNK : 0;
+    return a->nodes != NULL;
 }
 
 // The value is live at the start of `block`. False: there is no memory.
@@ -333,13 +312,13 @@ static bool enter(struct life *l, uint32_t block)
         return true;
     }
     b->stamp = l->number;
-    if (a->chunk_left == 0 && !new_chunk(a)) {
+    if (a->nodes_left == 0 && !new_nodes(a)) {
         return false;
     }
-    *a->chunk = (struct alloc_node){l->number, b->live};
-    b->live = (uint32_t)(a->chunk - (const struct alloc_node *)(const void *)a->j->memory.base);
-    a->chunk++;
-    a->chunk_left--;
+    *a->nodes = (struct alloc_node){l->number, b->live};
+    b->live = (uint32_t)(a->nodes - (const struct alloc_node *)(const void *)a->j->memory.base);
+    a->nodes++;
+    a->nodes_left--;
     a->node_count++;
     l->value->length += b->end - b->first;
     a->stack[l->depth++] = block;
@@ -350,57 +329,118 @@ static bool enter(struct life *l, uint32_t block)
 static bool leave(struct life *l, uint32_t block)
 {
     const struct alloc_block *b = &l->a->blocks[block];
+    l->value->forbid |= b->clobbered;
     if (block == l->home) {
-        l->value->forbid |= clobbered_behind(l->a, b, l->number);
         l->end = b->end;
         return true;
     }
-    l->value->forbid |= b->clobbered;
     return enter(l, block);
 }
 
-static bool follow_use(struct life *l, uint32_t use)
+static bool follow_use(struct life *l, const struct alloc_use *use)
+{
+    const struct alloc_block *b = &l->a->blocks[use->block];
+    if (use->user == 0) {
+        return leave(l, use->block);
+    }
+    l->value->forbid |= clobbered_by(l->a, b->clobber, use->user, b->clobbered);
+    return enter(l, use->block);
+}
+
+static const struct alloc_use *use_at(const struct alloc *a, uint32_t use)
+{
+    return (const struct alloc_use *)(const void *)((const uint32_t *)(const void *)a->j->memory.base + use);
+}
+
+static bool follow_all(struct life *l)
 {
     struct alloc *a = l->a;
-    if ((use & ALLOC_AT_END) != 0) {
-        return leave(l, use & ~ALLOC_AT_END);
-    }
-    uint32_t block = alloc_ir(a, &a->values[use])->block;
-    if (block == l->home) {
-        l->value->forbid |= clobbered_between(a, l->number, use);
-        l->end = use > l->end ? use : l->end;
-        return true;
-    }
-    l->value->forbid |= clobbered_before(a, &a->blocks[block], use);
-    return enter(l, block);
-}
-
-static ebpf_result_t follow(struct alloc *a, uint32_t number)
-{
-    struct alloc_value *value = &a->values[number];
-    struct life l = {a, value, number, alloc_ir(a, value)->block, number, 0};
-    for (uint32_t u = value->uses; u < value[1].uses && !value->alone; u++) {
-        bool memory = follow_use(&l, a->uses[u]);
-        while (memory && l.depth != 0 && !value->alone) {
-            const struct ir_block *b = ir_block_at(a->ir, a->stack[--l.depth]);
+    for (uint32_t u = l->value->uses; u != 0 && !l->value->alone; u = use_at(a, u)->next) {
+        bool memory = follow_use(l, use_at(a, u));
+        while (memory && l->depth != 0 && !l->value->alone) {
+            const struct ir_block *b = ir_block_at(a->ir, a->stack[--l->depth]);
             for (uint32_t p = 0; p < b->pred_count && memory; p++) {
-                memory = leave(&l, b->preds[p]);
+                memory = leave(l, b->preds[p]);
             }
         }
         if (!memory) {
-            return EBPF_NO_MEMORY;
+            return false;
         }
     }
-    value->length += l.end - number;
+    return true;
+}
+
+// The walk is at the definition.
+static void note_life(struct walk *w, uint32_t n)
+{
+    struct alloc_value *value = &w->a->values[n];
+    struct life l = {w->a, value, n, w->number, n, 0};
+    if (value->kind == ALLOC_ABSENT && (value->uses == 0 || alloc_is_remade(value->op))) {
+        return;
+    }
+    if (value->seen == w->number) {
+        value->forbid |= clobbered_by(w->a, w->block->clobber, value->last, w->block->clobbered);
+        l.end = value->last;
+    }
+    if (value->uses != 0 && !follow_all(&l)) {
+        w->full = true;
+    }
+    value->length += l.end - n;
+}
+
+// --- the function --------------------------------------------------------------------------------
+
+static void constrain(struct alloc *a, struct alloc_value *value, struct jit_constraint *c)
+{
+    a->target->constrain(a->j, alloc_ir(a, value), c);
+    value->result = c->result;
+    value->late = c->late;
+    value->same = c->same;
+}
+
+static void walk_value(struct walk *w, uint32_t n)
+{
+    struct alloc_value *value = &w->a->values[n];
+    struct jit_constraint c;
+    note_life(w, n);
+    add_weight(value, value->kind == ALLOC_KEPT ? w->block->frequency : 0);
+    if (value->op == IR_PHI) {
+        note_phi_operands(w, n);
+        return;
+    }
+    if (value->op != IR_PARAM) {
+        constrain(w->a, value, &c);
+        uint32_t operands = alloc_operand_count(w->a, n);
+        for (uint32_t k = 0; k < operands; k++) {
+            note_operand(w, n, &c, k);
+        }
+        note_clobbers(w, n, c.clobbers);
+    }
+}
+
+// What a value's uses like is known before its own operands are seen.
+static ebpf_result_t walk_all(struct alloc *a)
+{
+    for (uint32_t i = a->ir->order_count; i-- > 0;) {
+        uint32_t block = a->ir->order[i];
+        struct walk w = {a, ir_block_at(a->ir, block), &a->blocks[block], block, false};
+        note_end(&w);
+        for (uint32_t n = w.block->end; n-- > w.block->first && !w.full;) {
+            walk_value(&w, n);
+        }
+        if (w.full) {
+            return EBPF_NO_MEMORY;
+        }
+        a->clobbered |= w.block->clobbered;
+    }
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t prepare(struct alloc *a)
+static ebpf_result_t prepare(struct alloc *a, const struct alloc_survey *survey)
 {
-    uint32_t operands;
-    count(a, &operands);
-    a->values = jit_alloc(a->j, a->value_count + 1, sizeof *a->values);
-    a->operands = jit_alloc(a->j, operands + 1, sizeof *a->operands);
+    a->value_count = survey->values + 1;
+    a->values = jit_room(a->j, a->value_count + 1, sizeof *a->values);
+    a->operands = jit_room(a->j, survey->operands + 1, sizeof *a->operands);
     a->blocks = jit_alloc(a->j, a->ir->block_count, sizeof *a->blocks);
     a->stack = jit_alloc(a->j, a->ir->block_count, sizeof *a->stack);
     a->loop_registers = jit_alloc(a->j, a->ir->loop_count + 1, sizeof *a->loop_registers);
@@ -410,26 +450,10 @@ static ebpf_result_t prepare(struct alloc *a)
     return memory ? EBPF_SUCCESS : EBPF_NO_MEMORY;
 }
 
-ebpf_result_t alloc_live(struct alloc *a)
+ebpf_result_t alloc_live(struct alloc *a, const struct alloc_survey *survey)
 {
-    TRY(prepare(a));
+    TRY(prepare(a, survey));
     number_values(a);
-    number_operands(a);
     note_phis(a);
-    note_needs(a);
-    uint32_t uses = sum_uses(a);
-    a->uses = jit_alloc(a->j, uses + 1, sizeof *a->uses);
-    a->clobbers = jit_alloc(a->j, a->clobber_count + 1, sizeof *a->clobbers);
-    if (a->uses == NULL || a->clobbers == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    fill_clobbers(a);
-    fill_uses(a);
-    a->values[a->value_count].uses = uses;
-    for (uint32_t n = 1; n < a->value_count; n++) {
-        if (a->values[n].kind != ALLOC_ABSENT) {
-            TRY(follow(a, n));
-        }
-    }
-    return EBPF_SUCCESS;
+    return walk_all(a);
 }

@@ -16,36 +16,30 @@ struct scan {
 
 // --- the ends of lives ---------------------------------------------------------------------------
 
-static void live_on(struct alloc *a, uint32_t block)
+static void live_on(struct alloc *a, uint32_t block, uint32_t list)
 {
-    for (uint32_t node = a->blocks[block].live; node != 0; node = alloc_node(a, node)->next) {
-        a->values[alloc_node(a, node)->value].last = ALLOC_LIVES_ON;
+    for (uint32_t node = list; node != 0; node = alloc_node(a, node)->next) {
+        a->values[alloc_node(a, node)->value].last = ALLOC_LIVES_ON | block;
     }
 }
 
-static void live_on_in_phis(struct alloc *a, const struct ir_block *b)
+static void live_on_in_phis(struct alloc *a, uint32_t block, const struct ir_block *b)
 {
     uint32_t to = ir_successor(b, 0);
     for (uint32_t n = a->blocks[to].first; a->values[n].op == IR_PHI; n++) {
-        a->values[alloc_operand(a, n, b->edge)].last = ALLOC_LIVES_ON;
+        a->values[alloc_operand(a, n, b->edge)].last = ALLOC_LIVES_ON | block;
     }
 }
 
-void alloc_find_last(struct alloc *a, uint32_t block)
+void alloc_find_live(struct alloc *a, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(a->ir, block);
-    for (uint32_t n = a->blocks[block].first; n < a->blocks[block].end; n++) {
-        uint32_t operands = a->values[n].op == IR_PHI ? 0 : alloc_operand_count(a, n);
-        for (uint32_t i = 0; i < operands; i++) {
-            a->values[alloc_operand(a, n, i)].last = n;
-        }
-    }
     uint32_t count = ir_successor_count(b);
     for (uint32_t i = 0; i < count; i++) {
-        live_on(a, ir_successor(b, i));
+        live_on(a, block, a->blocks[ir_successor(b, i)].live);
     }
     if (count == 1) {
-        live_on_in_phis(a, b);
+        live_on_in_phis(a, block, b);
     }
 }
 
@@ -72,15 +66,15 @@ static void start_block(struct scan *s, uint32_t block)
             occupy(s, n, reg_of(s, n));
         }
     }
-    alloc_find_last(s->a, block);
+    alloc_find_live(s->a, block);
 }
 
 static uint32_t dying(const struct scan *s, uint32_t n, uint32_t i)
 {
     uint32_t operand = alloc_operand(s->a, n, i);
     uint8_t reg = reg_of(s, operand);
-    bool dies = reg != IR_REG_NONE && s->a->values[operand].last == n && s->holder[reg] == operand;
-    return dies ? REG_SET(reg) : 0;
+    return reg != IR_REG_NONE && alloc_dies(s->a, s->block, n, i) && s->holder[reg] == operand ? REG_SET(reg)
+                                                                                               : 0;
 }
 
 // Registers of the operands that are read for the last time; *late: of those that the result must not take.
@@ -309,14 +303,21 @@ static void scan_block(struct scan *s, uint32_t block)
     }
 }
 
-void alloc_scan(struct alloc *a, uint32_t registers)
+static void forget_registers(struct alloc *a)
 {
-    struct scan s = {.a = a, .registers = registers};
-    a->spilled = 0;
-    memset(a->loop_registers, 0, (a->ir->loop_count + 1) * sizeof *a->loop_registers);
     for (uint32_t n = 1; n < a->value_count; n++) {
         a->values[n].reg = IR_REG_NONE;
     }
+}
+
+void alloc_scan(struct alloc *a, uint32_t registers)
+{
+    struct scan s = {.a = a, .registers = registers};
+    if (a->spilled != 0) {
+        forget_registers(a);
+    }
+    a->spilled = 0;
+    memset(a->loop_registers, 0, (a->ir->loop_count + 1) * sizeof *a->loop_registers);
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
         scan_block(&s, a->ir->order[i]);
     }

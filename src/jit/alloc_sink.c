@@ -8,14 +8,19 @@
 #define CLIMB   8  // dominators that are asked whether they are out of loops
 #define OF_LOOP 0x80000000u
 
+struct places {
+    uint32_t near;  // what takes its place here
+    uint32_t epoch; // when `near` was made, or OF_LOOP | loop before which it was
+    uint32_t twin;  // what takes its place where it is moved from anyway, and so needs no register
+};
+
 struct sink {
     struct jit *j;
     struct ir *ir;
-    uint32_t *near;  // by value: what takes its place here
-    uint32_t *epoch; // by value: when `near` was made, or OF_LOOP | loop before which it was
-    uint32_t *twin;  // by value: what takes its place where it is moved from anyway, and so needs no register
-    uint32_t count;  // of all three
-    uint32_t now;    // counts blocks and calls
+    struct places *places; // by value
+    uint32_t count;
+    uint32_t now; // counts blocks and calls
+    struct alloc_survey *survey;
     uint32_t block, before; // before: the value behind which a new one goes
     bool calls;
 };
@@ -25,16 +30,23 @@ static bool is_call(const struct ir_value *v)
     return v->op == IR_CALL || v->op == IR_CALL_LOCAL;
 }
 
-static bool has_calls(const struct ir *ir)
+static void look_at(struct alloc_survey *survey, const struct ir_value *v)
 {
+    survey->values++;
+    survey->operands += ir_operand_count(v);
+    survey->calls += is_call(v);
+    survey->ops |= OP_BIT(v->op);
+}
+
+static struct alloc_survey look(const struct ir *ir)
+{
+    struct alloc_survey survey = {0};
     for (uint32_t i = 0; i < ir->order_count; i++) {
         for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
-            if (is_call(ir_at(ir, v))) {
-                return true;
-            }
+            look_at(&survey, ir_at(ir, v));
         }
     }
-    return false;
+    return survey;
 }
 
 // A place in the frame: one operation without operands that live.
@@ -65,6 +77,7 @@ static uint32_t copy_of(const struct sink *s, uint32_t value, uint32_t block, ui
         ir_at(s->ir, copy)->uses = 0;
         ir_at(s->ir, v->a)->uses++; // of a frame address; other values have none
         ir_insert_after(s->ir, block, after, copy);
+        look_at(s->survey, ir_at(s->ir, copy));
     }
     return copy;
 }
@@ -74,7 +87,10 @@ static ebpf_result_t use_instead(const struct sink *s, uint32_t *operand, uint32
     if (value == IR_NONE) {
         return EBPF_NO_MEMORY;
     }
-    ir_at(s->ir, *operand)->uses--;
+    struct ir_value *old = ir_at(s->ir, *operand);
+    if (--old->uses == 0) {
+        ir_block_at(s->ir, old->block)->mark = 1;
+    }
     *operand = value;
     ir_at(s->ir, value)->uses++;
     return EBPF_SUCCESS;
@@ -84,12 +100,12 @@ static ebpf_result_t use_instead(const struct sink *s, uint32_t *operand, uint32
 static ebpf_result_t sink_to_block(struct sink *s, const struct ir_value *user, uint32_t *operand)
 {
     uint32_t value = *operand;
-    if (s->epoch[value] != s->now) {
-        s->near[value] = copy_of(s, value, s->block, s->before, user->pc);
-        s->epoch[value] = s->now;
-        s->before = s->near[value] != IR_NONE ? s->near[value] : s->before;
+    if (s->places[value].epoch != s->now) {
+        s->places[value].near = copy_of(s, value, s->block, s->before, user->pc);
+        s->places[value].epoch = s->now;
+        s->before = s->places[value].near != IR_NONE ? s->places[value].near : s->before;
     }
-    return use_instead(s, operand, s->near[value]);
+    return use_instead(s, operand, s->places[value].near);
 }
 
 // The outermost loop that has the use and not the definition.
@@ -120,11 +136,11 @@ static uint32_t block_before(const struct ir *ir, uint32_t loop)
 static ebpf_result_t sink_to_loop(struct sink *s, uint32_t *operand, uint32_t loop, uint32_t block)
 {
     uint32_t value = *operand;
-    if (s->epoch[value] != (OF_LOOP | loop)) {
-        s->near[value] = copy_of(s, value, block, IR_NONE, ir_block_at(s->ir, block)->pc);
-        s->epoch[value] = OF_LOOP | loop;
+    if (s->places[value].epoch != (OF_LOOP | loop)) {
+        s->places[value].near = copy_of(s, value, block, IR_NONE, ir_block_at(s->ir, block)->pc);
+        s->places[value].epoch = OF_LOOP | loop;
     }
-    return use_instead(s, operand, s->near[value]);
+    return use_instead(s, operand, s->places[value].near);
 }
 
 // The use takes what is made before its loop, when that is far from the definition.
@@ -158,25 +174,29 @@ static ebpf_result_t lift(struct sink *s, uint32_t *operand)
 static ebpf_result_t use_twin(struct sink *s, uint32_t *operand)
 {
     uint32_t value = *operand;
-    if (s->twin[value] == IR_NONE) {
+    if (s->places[value].twin == IR_NONE) {
         const struct ir_value *v = ir_at(s->ir, value);
-        s->twin[value] = copy_of(s, value, v->block, value, v->pc);
+        s->places[value].twin = copy_of(s, value, v->block, value, v->pc);
     }
-    return use_instead(s, operand, s->twin[value]);
+    return use_instead(s, operand, s->places[value].twin);
 }
 
 static ebpf_result_t sink_operand(struct sink *s, struct ir_value *user, uint32_t i)
 {
     uint32_t *operand = ir_operand(s->ir, user, i);
     const struct ir_value *v = ir_at(s->ir, *operand);
-    bool frame = is_frame_address(s->ir, v), far = is_far(s->ir, v->block, s->block);
-    if (*operand < s->count && is_dear_in_loop(s, v) && !alloc_is_moved(user, v, i)) {
-        return lift(s, operand);
-    }
-    if (*operand >= s->count || (!frame && !alloc_is_remade(v)) || (!far && !s->calls)) {
+    bool frame = is_frame_address(s->ir, v);
+    if ((!frame && !alloc_is_remade(v->op)) || *operand >= s->count) {
         return EBPF_SUCCESS;
     }
-    if (!frame && alloc_is_moved(user, v, i)) {
+    bool moved = alloc_is_moved(user->op, v->op, i), far = is_far(s->ir, v->block, s->block);
+    if (!moved && is_dear_in_loop(s, v)) {
+        return lift(s, operand);
+    }
+    if (!far && !s->calls) {
+        return EBPF_SUCCESS;
+    }
+    if (!frame && moved) {
         return far ? use_twin(s, operand) : EBPF_SUCCESS;
     }
     if (user->op == IR_PHI) {
@@ -194,51 +214,68 @@ static ebpf_result_t sink_block(struct sink *s, uint32_t block)
         struct ir_value *value = ir_at(s->ir, v);
         uint32_t count = ir_operand_count(value);
         for (uint32_t i = 0; i < count; i++) {
-            TRY(sink_operand(s, value, i));
+            unsigned op = ir_at(s->ir, *ir_operand(s->ir, value, i))->op;
+            if (alloc_is_remade(op) || op == IR_LEA) {
+                TRY(sink_operand(s, value, i));
+            }
         }
         s->now += is_call(value);
         s->before = v;
-        if (v < s->count && (alloc_is_remade(value) || is_frame_address(s->ir, value))) {
-            s->near[v] = v;
-            s->epoch[v] = s->now;
+        if (v < s->count && (alloc_is_remade(value->op) || is_frame_address(s->ir, value))) {
+            s->places[v].near = v;
+            s->places[v].epoch = s->now;
         }
     }
     return EBPF_SUCCESS;
 }
 
 // Those that nobody uses any more go.
-static void unlink_unused(struct ir *ir)
+static void unlink_unused(const struct sink *s, struct ir_block *b)
 {
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t *link = &ir_block_at(ir, ir->order[i])->first;
-        while (*link != IR_NONE) {
-            struct ir_value *v = ir_at(ir, *link);
-            if ((alloc_is_remade(v) || is_frame_address(ir, v)) && v->uses == 0) {
-                *link = v->next;
-            } else {
-                link = &v->next;
-            }
+    uint32_t *link = &b->first;
+    while (*link != IR_NONE) {
+        struct ir_value *v = ir_at(s->ir, *link);
+        if (v->uses == 0 && (alloc_is_remade(v->op) || is_frame_address(s->ir, v))) {
+            *link = v->next;
+            s->survey->values--;
+            s->survey->operands -= ir_operand_count(v);
+        } else {
+            link = &v->next;
         }
     }
 }
 
-ebpf_result_t alloc_sink(struct jit *j)
+static ebpf_result_t sink_all(struct sink *s)
 {
-    struct sink s = {.j = j, .ir = &j->ir, .count = j->ir.value_count, .calls = has_calls(&j->ir)};
+    struct ir *ir = s->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir_block_at(ir, ir->order[i])->mark = 0;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        TRY(sink_block(s, ir->order[i]));
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        if (ir_block_at(ir, ir->order[i])->mark != 0) {
+            unlink_unused(s, ir_block_at(ir, ir->order[i]));
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t alloc_sink(struct jit *j, struct alloc_survey *survey)
+{
+    *survey = look(&j->ir);
+    struct sink s = {
+        .j = j, .ir = &j->ir, .count = j->ir.value_count, .survey = survey, .calls = survey->calls != 0};
     if (!s.calls && s.ir->order_count <= FAR && s.ir->loop_count <= 1) {
         return EBPF_SUCCESS;
     }
     size_t mark = j->memory.used;
-    s.near = jit_alloc(j, s.count, sizeof *s.near);
-    s.epoch = jit_alloc(j, s.count, sizeof *s.epoch);
-    s.twin = jit_alloc(j, s.count, sizeof *s.twin);
-    if (s.near == NULL || s.epoch == NULL || s.twin == NULL) {
+    s.places = jit_alloc(j, s.count, sizeof *s.places);
+    if (s.places == NULL) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < s.ir->order_count; i++) {
-        TRY(sink_block(&s, s.ir->order[i]));
-    }
-    unlink_unused(s.ir);
+    TRY(sink_all(&s));
     jit_rewind(j, mark);
     return EBPF_SUCCESS;
 }

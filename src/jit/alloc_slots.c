@@ -62,16 +62,16 @@ static void start_block(struct slots *s, uint32_t block)
             take(s, slot);
         }
     }
-    alloc_find_last(a, block);
+    alloc_find_live(a, block);
 }
 
-static void release(struct slots *s, uint32_t n)
+static void release(struct slots *s, uint32_t block, uint32_t n)
 {
     struct alloc *a = s->a;
     uint32_t count = a->values[n].op == IR_PHI ? 0 : alloc_operand_count(a, n);
     for (uint32_t i = 0; i < count; i++) {
         const struct alloc_value *operand = &a->values[alloc_operand(a, n, i)];
-        if (operand->slot != 0 && operand->last == n && !operand->alone) {
+        if (operand->slot != 0 && !operand->alone && alloc_dies(a, block, n, i)) {
             give_back(s, operand->slot);
         }
     }
@@ -91,7 +91,7 @@ static void scan_block(struct slots *s, uint32_t block)
             take(s, value->slot);
             a->slot_count = value->slot > a->slot_count ? value->slot : a->slot_count;
         }
-        release(s, n);
+        release(s, block, n);
     }
 }
 

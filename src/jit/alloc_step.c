@@ -47,7 +47,7 @@ static bool is_step_of(const struct ir *ir, uint32_t value, uint32_t phi)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t operand = *ir_operand(ir, v, i);
         reads = reads || operand == phi;
-        if (operand != phi && operand != IR_NONE && !alloc_is_remade(ir_at(ir, operand))) {
+        if (operand != phi && operand != IR_NONE && !alloc_is_remade(ir_at(ir, operand)->op)) {
             return false;
         }
     }

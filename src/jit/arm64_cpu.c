@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // arm64_cpu: what this machine's CPU has. User mode may read the register only where the kernel answers in
-// the CPU's place, which Linux does; in the format of Windows' binaries nothing is asked and the baseline is
-// assumed.
+// the CPU's place, which Linux does. Kernels read it themselves: whoever builds for one says so by
+// JIT_CPU_READABLE. Elsewhere nothing is asked and the baseline is assumed.
 #include "jit/jit.h"
 
-#if defined(__aarch64__) && defined(__ELF__)
+#if defined(__aarch64__) && (defined(__ELF__) || defined(JIT_CPU_READABLE))
 uint32_t jit_host_cpu(void)
 {
     uint64_t features;

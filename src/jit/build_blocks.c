@@ -211,7 +211,7 @@ static ebpf_result_t follow(struct build *b, uint32_t *stack)
 ebpf_result_t build_find_blocks(struct build *b)
 {
     uint32_t slots = b->copies[b->copy_count - 1].end;
-    b->block_at = jit_alloc(b->j, slots, sizeof(*b->block_at));
+    b->block_at = jit_room(b->j, slots, sizeof(*b->block_at));
     if (b->block_at == NULL) {
         return EBPF_NO_MEMORY;
     }
@@ -222,8 +222,8 @@ ebpf_result_t build_find_blocks(struct build *b)
         TRY(mark_leaders_of(b, copy));
     }
     uint32_t capacity = count_leaders(b, slots) + b->turn_count + (b->abort_block != BUILD_NONE);
-    b->blocks = jit_alloc(b->j, capacity, sizeof(*b->blocks));
-    uint32_t *stack = jit_alloc(b->j, capacity, sizeof(*stack));
+    b->blocks = jit_room(b->j, capacity, sizeof(*b->blocks));
+    uint32_t *stack = jit_room(b->j, capacity, sizeof(*stack));
     if (b->blocks == NULL || stack == NULL) {
         return EBPF_NO_MEMORY;
     }

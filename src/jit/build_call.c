@@ -81,6 +81,7 @@ static ebpf_result_t call_helper(struct build *b, const struct insn *in)
         count++;
     }
     args[count++] = build_run(b);
+    b->j->ir.has_helpers = true;
     finish_call(b, emit_call(b, IR_HELPER, in->imm, args, count));
     return EBPF_SUCCESS;
 }

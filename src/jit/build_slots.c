@@ -268,7 +268,7 @@ static void find_accesses(struct slots *s)
 
 static ebpf_result_t analyse(struct slots *s)
 {
-    s->places = jit_alloc(s->j, s->ir->value_count, sizeof(*s->places));
+    s->places = jit_room(s->j, s->ir->value_count, sizeof(*s->places));
     s->owner = jit_alloc(s->j, (size_t)s->window, sizeof(*s->owner));
     s->weight = jit_alloc(s->j, (size_t)s->window, sizeof(*s->weight));
     if (s->places == NULL || s->owner == NULL || s->weight == NULL) {
@@ -480,7 +480,6 @@ static ebpf_result_t fill(struct slots *s, size_t mark)
 
 static ebpf_result_t rename(struct slots *s)
 {
-    TRY(ir_find_loops(s->j));
     size_t mark = s->j->memory.used;
     TRY(build_vars_init(&s->vars, s->j, s->count));
     find_live(s);

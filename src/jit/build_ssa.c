@@ -13,8 +13,13 @@ uint32_t build_emit(struct build *b, enum ir_op op, uint8_t width, uint32_t a, u
         b->full = true;
         return IR_NONE;
     }
-    ir_at(&b->j->ir, value)->pc = b->pc;
-    ir_append(&b->j->ir, b->block, value);
+    struct ir *ir = &b->j->ir;
+    struct ir_value *v = ir_at(ir, value);
+    struct ir_block *block = ir_block_at(ir, b->block); // its END comes last
+    v->pc = b->pc;
+    v->block = b->block;
+    *(block->last == IR_NONE ? &block->first : &ir_at(ir, block->last)->next) = value;
+    block->last = value;
     return value;
 }
 

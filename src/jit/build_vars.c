@@ -13,7 +13,7 @@ ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t c
     vars->in = jit_alloc(j, blocks, sizeof(*vars->in));
     vars->def = jit_alloc(j, blocks, sizeof(*vars->def));
     vars->mods = jit_alloc(j, j->ir.loop_count, sizeof(*vars->mods));
-    vars->out = jit_alloc(j, blocks * count, sizeof(*vars->out));
+    vars->out = jit_room(j, blocks * count, sizeof(*vars->out));
     bool full = vars->in == NULL || vars->def == NULL || vars->mods == NULL || vars->out == NULL;
     return full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }

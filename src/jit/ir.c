@@ -10,7 +10,7 @@
 #define COMM  IR_COMM
 #define IMM   IR_IMM_B
 const struct ir_op_info ir_op_rows[IR_OP_COUNT] = {
-#define OP(id, text, operands, flags) [IR_##id] = {text, operands, flags, sizeof(operands) - 1},
+#define OP(id, text, operands, flags) [IR_##id] = {operands, sizeof(operands) - 1, flags},
 #include "jit/ir_ops.def"
 #undef OP
 };
@@ -21,9 +21,15 @@ const struct ir_op_info ir_op_rows[IR_OP_COUNT] = {
 #undef ADDR
 #undef COMM
 #undef IMM
+const char *const ir_op_texts[IR_OP_COUNT] = {
+#define OP(id, text, ...) [IR_##id] = text,
+#include "jit/ir_ops.def"
+#undef OP
+};
 
 // --- memory --------------------------------------------------------------------------------------
 
+// At every change of what lies below: the values above only become more.
 static void note_peak(struct jit *j)
 {
     size_t values = (size_t)j->ir.value_count * sizeof(struct ir_value);
@@ -32,7 +38,7 @@ static void note_peak(struct jit *j)
     }
 }
 
-void *jit_alloc(struct jit *j, size_t count, size_t size)
+void *jit_room(struct jit *j, size_t count, size_t size)
 {
     struct jit_memory *m = &j->memory;
     size_t bytes;
@@ -46,11 +52,18 @@ void *jit_alloc(struct jit *j, size_t count, size_t size)
     void *memory = m->base + m->used;
     m->used += bytes;
     note_peak(j);
-    return memset(memory, 0, bytes);
+    return memory;
+}
+
+void *jit_alloc(struct jit *j, size_t count, size_t size)
+{
+    void *memory = jit_room(j, count, size);
+    return memory == NULL ? NULL : memset(memory, 0, count * size);
 }
 
 void jit_rewind(struct jit *j, size_t mark)
 {
+    note_peak(j);
     j->memory.used = mark;
 }
 
@@ -73,7 +86,6 @@ uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_
     uint32_t value = ir->value_count++;
     *ir_at(ir, value) =
         (struct ir_value){.op = (uint8_t)op, .width = width, .reg = IR_REG_NONE, .a = a, .b = b, .imm = imm};
-    note_peak(j);
     return value;
 }
 
@@ -162,11 +174,12 @@ static bool grow_blocks(struct jit *j)
 {
     struct ir *ir = &j->ir;
     uint32_t capacity = ir->block_capacity == 0 ? 16 : ir->block_capacity * 2;
-    struct ir_block *blocks = jit_alloc(j, capacity, sizeof(*blocks));
-    uint32_t *order = jit_alloc(j, capacity, sizeof(*order));
+    struct ir_block *blocks = jit_room(j, capacity, sizeof(*blocks));
+    uint32_t *order = jit_room(j, capacity, sizeof(*order));
     if (blocks == NULL || order == NULL) {
         return false;
     }
+    blocks[IR_NONE] = (struct ir_block){0};
     if (ir->block_count != 0) {
         memcpy(blocks, ir->blocks, ir->block_count * sizeof(*blocks));
         memcpy(order, ir->order, ir->order_count * sizeof(*order));
@@ -203,28 +216,25 @@ uint32_t ir_successor(const struct ir_block *b, uint32_t i)
     return b->target_count != 0 ? b->targets[i] : b->succ[i];
 }
 
-void ir_remove_edge(struct ir *ir, uint32_t from, uint32_t to)
+void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 {
-    struct ir_block *b = ir_block_at(ir, to);
-    uint32_t k = 0;
-    while (k < b->pred_count && b->preds[k] != from) {
-        k++;
-    }
-    if (k == b->pred_count) {
-        return;
-    }
-    b->pred_count--;
-    for (uint32_t i = k; i < b->pred_count; i++) {
-        b->preds[i] = b->preds[i + 1];
-    }
-    for (uint32_t p = b->first; p != IR_NONE && is_leading(ir, p); p = ir_at(ir, p)->next) {
+    b->preds[to] = b->preds[from];
+    for (uint32_t p = b->first; to != from && p != IR_NONE && is_leading(ir, p); p = ir_at(ir, p)->next) {
         struct ir_value *v = ir_at(ir, p);
         if (v->op == IR_PHI) {
-            uint32_t *list = ir_pool(ir, v);
-            v->b--;
-            for (uint32_t i = k; i < v->b; i++) {
-                list[i] = list[i + 1];
-            }
+            ir_pool(ir, v)[to] = ir_pool(ir, v)[from];
         }
     }
+}
+
+void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count)
+{
+    for (uint32_t p = b->first; b->pred_count != count && p != IR_NONE && is_leading(ir, p);
+         p = ir_at(ir, p)->next) {
+        struct ir_value *v = ir_at(ir, p);
+        if (v->op == IR_PHI) {
+            v->b = count;
+        }
+    }
+    b->pred_count = count;
 }

@@ -25,16 +25,16 @@ enum ir_op_flags {
     IR_IMM_B = 1 << 6,
 };
 
-struct ir_op_info {
-    const char *text;
-    const char *operands; // letters a b c d, or "p"
-    uint8_t flags;        // enum ir_op_flags
-    uint8_t count;        // letters
+struct ir_op_info {   // small: every walk over values looks here
+    char operands[5]; // letters a b c d, or "p"
+    uint8_t count;    // letters
+    uint8_t flags;    // enum ir_op_flags
 };
 extern const struct ir_op_info ir_op_rows[IR_OP_COUNT];
+extern const char *const ir_op_texts[IR_OP_COUNT];
 static inline const struct ir_op_info *ir_op_info(unsigned op)
 {
-    return &ir_op_rows[op < IR_OP_COUNT ? op : 0];
+    return &ir_op_rows[op];
 }
 
 // Conditions of BRANCH and SELECT. cond ^ 1 is the opposite.
@@ -79,7 +79,10 @@ struct ir_value {
     int32_t disp;
     uint32_t pc; // instruction that it comes from
     int64_t imm;
+    uint64_t unused; // 64 bytes: a value's address is one shift away
 };
+
+_Static_assert(sizeof(struct ir_value) == 64, "values are found by a shift");
 
 struct ir_block {
     uint32_t first, last; // values; the last one has IR_END
@@ -129,6 +132,7 @@ struct ir {
     uint32_t func;      // number of the function
     uint32_t frame_low; // bytes of the program's frame below r10 that are in use; 0: none
     bool has_calls;     // calls another function
+    bool has_helpers;   // build_function made HELPERs
     bool is_entry;
     uint32_t params; // bits: PARAMs that have uses
 };
@@ -167,6 +171,8 @@ ebpf_result_t jit_run_passes(struct jit *j, unsigned first, unsigned end) MUST_C
 
 // Zeroed, 16-byte aligned; NULL: the workspace is full. Sizes are not rounded for `bytes`.
 void *jit_alloc(struct jit *j, size_t count, size_t size);
+// The same, but not zeroed.
+void *jit_room(struct jit *j, size_t count, size_t size);
 // What was allocated after `mark` (jit->memory.used then) is free again. Values stay.
 void jit_rewind(struct jit *j, size_t mark);
 ebpf_result_t jit_refuse(struct jit *j, uint32_t pc) MUST_CHECK; // EBPF_JIT_COMPILATION_FAILED
@@ -200,9 +206,9 @@ static inline uint32_t ir_operand_count(const struct ir_value *v)
 }
 static inline uint32_t *ir_operand(const struct ir *ir, struct ir_value *v, uint32_t i)
 {
-    const char *operands = ir_op_info(v->op)->operands;
+    const struct ir_op_info *info = ir_op_info(v->op);
     uint32_t *fields = (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a)); // a, b, c, d
-    return operands[0] == 'p' ? ir_pool(ir, v) + i : fields + (operands[i] - 'a');
+    return info->operands[0] == 'p' ? ir_pool(ir, v) + i : fields + (info->operands[i] - 'a');
 }
 
 // A new value that is in no block yet, IR_NONE when the workspace is full. Pointers to other values stay
@@ -241,8 +247,10 @@ static inline bool ir_is_const(const struct ir *ir, uint32_t value, int64_t *imm
 uint32_t ir_new_block(struct jit *j, uint32_t pc);
 uint32_t ir_successor_count(const struct ir_block *b);
 uint32_t ir_successor(const struct ir_block *b, uint32_t i);
-// Takes the edge out: the predecessor's place goes, PHIs lose that operand.
-void ir_remove_edge(struct ir *ir, uint32_t from, uint32_t to);
+// To take edges out of `b`, all in one walk over its predecessors: what is at place `from` goes to place
+// `to`, in its PHIs too; then the first `count` places are left.
+void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from);
+void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count);
 // Finds blocks that are reached (others leave ir.order, and their edges go), in reverse post-order; sets
 // blocks[].order.
 ebpf_result_t ir_find_order(struct jit *j) MUST_CHECK;
@@ -258,6 +266,14 @@ static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)
 
 // Forwards copies, folds PHIs of one value, removes what nothing needs; sets uses. (ir_clean.c)
 ebpf_result_t ir_clean(struct jit *j) MUST_CHECK;
+// The same, and `narrow` sees every value that is left and whose upper half nobody looks at, once,
+// definitions first. It may make it a COPY of its operand `a` (true: then its users are redirected), or a
+// narrower one.
+struct ir_narrowing {
+    bool (*narrow)(void *user, uint32_t value);
+    void *user;
+};
+ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narrowing) MUST_CHECK;
 void ir_count_uses(struct ir *ir);
 // The rules of the form. NULL when they hold, else what is wrong, and *value or *block where. (ir_check.c)
 const char *ir_check(const struct jit *j, uint32_t *where);

@@ -50,56 +50,228 @@ static bool is_root(const struct ir_value *v)
     return (ir_op_info(v->op)->flags & (IR_WRITE | IR_END)) != 0;
 }
 
-// What is needed for its own sake goes to the stack.
-static uint32_t push_roots(struct ir *ir, uint32_t *stack)
-{
-    uint32_t depth = 0;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
-            if (is_root(ir_at(ir, v))) {
-                ir_at(ir, v)->mark = 1;
-                stack[depth++] = v;
-            }
-        }
-    }
-    return depth;
-}
-
 static void note_param(struct ir *ir, const struct ir_value *v)
 {
     ir->params |= v->op == IR_PARAM ? (uint32_t)1 << v->imm : 0;
 }
 
-// Marks what is needed, forwards its operands, and counts its uses.
-static void mark_all(struct ir *ir, uint32_t *stack, uint32_t depth)
+// --- upper halves --------------------------------------------------------------------------------
+
+// What an operation of 64 bits, and a narrower one, wants of the upper halves of its operands: bits 0-3 of a
+// to d (0: of all in the pool) always, bits 4-7 if its own upper half is wanted. BRANCH, SELECT and BSWAP go
+// by more than the width.
+static const struct wish {
+    uint8_t wide, narrow;
+} wishes[IR_OP_COUNT] = {
+    [IR_PHI] = {0x10, 0x10},        [IR_ADD] = {0x30, 0},           [IR_SUB] = {0x30, 0},
+    [IR_MUL] = {0x30, 0},           [IR_AND] = {0x30, 0},           [IR_OR] = {0x30, 0},
+    [IR_XOR] = {0x30, 0},           [IR_NEG] = {0x10, 0},           [IR_SHL] = {0x10, 0},
+    [IR_SHR] = {0x01, 0},           [IR_SAR] = {0x01, 0},           [IR_ROL] = {0x01, 0},
+    [IR_UDIV] = {0x03, 0},          [IR_UMOD] = {0x03, 0},          [IR_SDIV] = {0x03, 0},
+    [IR_SMOD] = {0x03, 0},          [IR_MULHU] = {0x03, 0},         [IR_ANDN] = {0x03, 0},
+    [IR_BITS] = {0x01, 0},          [IR_POPCNT] = {0x01, 0},        [IR_CLZ] = {0x01, 0},
+    [IR_CTZ] = {0x01, 0},           [IR_LEA] = {0x03, 0x03},        [IR_LOAD] = {0x03, 0x03},
+    [IR_LOADS] = {0x03, 0x03},      [IR_LOADBE] = {0x03, 0x03},     [IR_STORE] = {0x07, 0x03},
+    [IR_STOREBE] = {0x07, 0x03},    [IR_ATOMIC_ADD] = {0x05, 0x01}, [IR_ATOMIC_OR] = {0x05, 0x01},
+    [IR_ATOMIC_AND] = {0x05, 0x01}, [IR_ATOMIC_XOR] = {0x05, 0x01}, [IR_FETCH_ADD] = {0x05, 0x01},
+    [IR_FETCH_OR] = {0x05, 0x01},   [IR_FETCH_AND] = {0x05, 0x01},  [IR_FETCH_XOR] = {0x05, 0x01},
+    [IR_XCHG] = {0x05, 0x01},       [IR_CMPXCHG] = {0x07, 0x01},    [IR_HELPER] = {0x01, 0x01},
+    [IR_CALL] = {0x01, 0x01},       [IR_CALL_LOCAL] = {0x01, 0x01}, [IR_SWITCH] = {0x01, 0x01},
+    [IR_RET] = {0x01, 0x01},        [IR_TAIL] = {0x0f, 0x0f},
+};
+
+static unsigned wishes_of(const struct ir_value *v)
 {
-    ir->params = 0;
-    while (depth != 0) {
-        struct ir_value *v = ir_at(ir, stack[--depth]);
-        uint32_t count = ir_operand_count(v);
-        note_param(ir, v);
-        for (uint32_t k = 0; k < count; k++) {
-            uint32_t *place = ir_operand(ir, v, k), operand = ir_resolve(ir, *place);
-            struct ir_value *value = ir_at(ir, operand);
-            *place = operand;
-            value->uses++;
-            if (value->mark == 0 && operand != IR_NONE) {
-                value->mark = 1;
-                stack[depth++] = operand;
-            }
+    switch (v->op) {
+    case IR_BSWAP: return v->imm == 64;
+    case IR_BRANCH: return v->cwidth == 64 ? 0x03 : 0;
+    case IR_SELECT: return (v->cwidth == 64 ? 0x03u : 0) | (v->width == 64 ? 0xc0u : 0);
+    default: return v->width == 64 ? wishes[v->op].wide : wishes[v->op].narrow;
+    }
+}
+
+// --- what is needed ------------------------------------------------------------------------------
+
+// A sweep from the last value to the first one finds most users before what they use. Marks of values:
+enum state {
+    NEEDED = 1, // by somebody
+    WANTED = 2, // its upper half is
+    MET = 4,    // the sweep has been there: news about it go to the stack
+    QUEUED = 8,
+    TOLD = 16, // its operands have been told that they are needed
+};
+
+struct cleaner {
+    struct ir *ir;
+    const struct ir_narrowing *narrowing; // or NULL: upper halves do not matter
+    uint32_t *values; // of all blocks in order; what the sweep has left behind is the stack
+    uint32_t count, top;
+    uint32_t needed;
+    bool copies;
+};
+
+// Lists the values, of which nothing is known.
+static void list_values(struct cleaner *c)
+{
+    const struct ir *ir = c->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE;) {
+            struct ir_value *value = ir_at(ir, v);
+            value->mark = 0;
+            value->uses = 0;
+            c->values[c->count++] = v;
+            v = value->next;
         }
     }
 }
 
-static void unlink_dead(struct ir *ir)
+static inline void note(struct cleaner *c, uint32_t value, struct ir_value *v, unsigned news)
 {
+    unsigned mark = v->mark | news;
+    if ((v->mark & (MET | QUEUED)) == MET && mark != v->mark) {
+        mark |= QUEUED;
+        c->values[--c->top] = value;
+    }
+    v->mark = (uint8_t)mark;
+}
+
+static inline void need(struct cleaner *c, uint32_t *place, unsigned news)
+{
+    uint32_t operand = *place;
+    struct ir_value *v = ir_at(c->ir, operand);
+    if (operand == IR_NONE) {
+        return;
+    }
+    if (v->op == IR_COPY) {
+        *place = operand = ir_resolve(c->ir, operand);
+        v = ir_at(c->ir, operand);
+    }
+    v->uses++;
+    note(c, operand, v, news);
+}
+
+static void need_listed(struct cleaner *c, const struct ir_value *v, unsigned news)
+{
+    uint32_t *list = ir_pool(c->ir, v);
+    for (uint32_t i = 0; i < v->b; i++) {
+        need(c, &list[i], news);
+    }
+}
+
+static inline void need_operands(struct cleaner *c, struct ir_value *v)
+{
+    const struct ir_op_info *info = ir_op_info(v->op);
+    unsigned wanted = c->narrowing != NULL ? wishes_of(v) : 0;
+    wanted = (wanted & 15) | ((v->mark & WANTED) != 0 ? wanted >> 4 : 0);
+    v->mark |= TOLD;
+    c->needed++;
+    if (info->operands[0] == 'p') {
+        need_listed(c, v, NEEDED | (wanted & 1) * WANTED);
+        return;
+    }
+    for (unsigned i = 0; i < info->count; i++) {
+        unsigned field = (unsigned)(info->operands[i] - 'a');
+        need(c, &(&v->a)[field], NEEDED | (wanted >> field & 1) * WANTED);
+    }
+}
+
+// Its operands are needed for long; now somebody wants its upper half.
+static void want_operands(struct cleaner *c, struct ir_value *v)
+{
+    const char *operands = ir_op_info(v->op)->operands;
+    unsigned wanted = wishes_of(v) >> 4;
+    uint32_t count = ir_operand_count(v);
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned field = operands[0] == 'p' ? 0 : (unsigned)(operands[i] - 'a');
+        uint32_t operand = *ir_operand(c->ir, v, i);
+        if ((wanted >> field & 1) != 0 && operand != IR_NONE) {
+            note(c, operand, ir_at(c->ir, operand), WANTED);
+        }
+    }
+}
+
+static void tell_queued(struct cleaner *c)
+{
+    while (c->top != c->count) {
+        struct ir_value *v = ir_at(c->ir, c->values[c->top++]);
+        v->mark &= (uint8_t)~QUEUED;
+        if ((v->mark & TOLD) == 0) {
+            need_operands(c, v);
+        } else {
+            want_operands(c, v);
+        }
+    }
+}
+
+static void note_params(struct ir *ir)
+{
+    ir->params = 0;
+    for (uint32_t v = ir_block_at(ir, ir->entry)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        const struct ir_value *value = ir_at(ir, v);
+        if (value->op != IR_PARAM && !is_leading(value)) {
+            return;
+        }
+        if ((value->mark & NEEDED) != 0) {
+            note_param(ir, value);
+        }
+    }
+}
+
+// Marks what is needed, forwards its operands, and counts its uses.
+static void mark_all(struct cleaner *c)
+{
+    c->top = c->count;
+    for (uint32_t i = c->count; i-- > 0;) {
+        struct ir_value *v = ir_at(c->ir, c->values[i]);
+        v->mark |= MET;
+        if ((v->mark & NEEDED) != 0 || is_root(v)) {
+            v->mark |= NEEDED;
+            need_operands(c, v);
+            tell_queued(c);
+        }
+    }
+    note_params(c->ir);
+}
+
+// --- what is left --------------------------------------------------------------------------------
+
+static void forward(const struct ir *ir, struct ir_value *v)
+{
+    uint32_t count = ir_operand_count(v);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t *place = ir_operand(ir, v, i);
+        *place = ir_resolve(ir, *place);
+    }
+}
+
+// Operands of what comes later are forwarded on the way, those of PHIs in the end.
+static bool keep(struct cleaner *c, uint32_t value)
+{
+    struct ir *ir = c->ir;
+    struct ir_value *v = ir_at(ir, value);
+    if ((v->mark & NEEDED) == 0) {
+        return false;
+    }
+    if (c->copies && v->op != IR_PHI) {
+        forward(ir, v);
+    }
+    if (c->narrowing == NULL || (v->mark & WANTED) != 0 || !c->narrowing->narrow(c->narrowing->user, value)) {
+        return true;
+    }
+    c->copies = true;
+    ir_at(ir, v->a)->uses += v->uses - 1;
+    return false;
+}
+
+static void unlink_dead(struct cleaner *c)
+{
+    struct ir *ir = c->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         struct ir_block *b = ir_block_at(ir, ir->order[i]);
         uint32_t *link = &b->first;
         while (*link != IR_NONE) {
             struct ir_value *v = ir_at(ir, *link);
-            if (v->mark != 0) {
+            if (keep(c, *link)) {
                 b->last = *link;
                 link = &v->next;
             } else {
@@ -107,7 +279,40 @@ static void unlink_dead(struct ir *ir)
             }
         }
     }
+    for (uint32_t i = 0; i < ir->order_count && c->copies; i++) {
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; is_leading(ir_at(ir, v)) && v != IR_NONE; v = ir_at(ir, v)->next) {
+            forward(ir, ir_at(ir, v));
+        }
+    }
 }
+
+ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narrowing)
+{
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    struct cleaner c = {.ir = ir, .narrowing = narrowing};
+    for (unsigned round = 0; round < PHI_ROUNDS && fold_phis(ir); round++) {
+    }
+    c.values = jit_room(j, ir->value_count, sizeof(*c.values));
+    if (c.values == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    list_values(&c);
+    mark_all(&c);
+    jit_rewind(j, mark);
+    if (c.needed != c.count || narrowing != NULL) {
+        unlink_dead(&c);
+    }
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t ir_clean(struct jit *j)
+{
+    return ir_clean_narrowing(j, NULL);
+}
+
+// --- uses ----------------------------------------------------------------------------------------
 
 void ir_count_uses(struct ir *ir)
 {
@@ -126,24 +331,4 @@ void ir_count_uses(struct ir *ir)
             note_param(ir, value);
         }
     }
-}
-
-ebpf_result_t ir_clean(struct jit *j)
-{
-    struct ir *ir = &j->ir;
-    size_t mark = j->memory.used;
-    for (unsigned round = 0; round < PHI_ROUNDS && fold_phis(ir); round++) {
-    }
-    uint32_t *stack = jit_alloc(j, ir->value_count, sizeof(*stack));
-    if (stack == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    for (uint32_t v = 0; v < ir->value_count; v++) {
-        ir_at(ir, v)->mark = 0;
-        ir_at(ir, v)->uses = 0;
-    }
-    mark_all(ir, stack, push_roots(ir, stack));
-    jit_rewind(j, mark);
-    unlink_dead(ir);
-    return EBPF_SUCCESS;
 }

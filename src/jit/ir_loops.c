@@ -50,13 +50,20 @@ static void reverse(uint32_t *list, uint32_t count)
 // Blocks that are not reached have no edges into those that are.
 static void cut(struct ir *ir)
 {
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        uint32_t left = 0;
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            if (ir_block_at(ir, b->preds[p])->order != UINT32_MAX) {
+                ir_move_edge(ir, b, left++, p);
+            }
+        }
+        ir_keep_edges(ir, b, left);
+    }
     for (uint32_t n = 1; n < ir->block_count; n++) {
         struct ir_block *b = ir_block_at(ir, n);
         if (b->order != UINT32_MAX) {
             continue;
-        }
-        for (uint32_t i = 0; i < ir_successor_count(b); i++) {
-            ir_remove_edge(ir, n, ir_successor(b, i));
         }
         b->succ[0] = b->succ[1] = IR_NONE;
         b->target_count = b->pred_count = 0;
@@ -68,7 +75,7 @@ ebpf_result_t ir_find_order(struct jit *j)
 {
     struct ir *ir = &j->ir;
     size_t mark = j->memory.used;
-    struct visit *stack = jit_alloc(j, ir->block_count, sizeof(*stack));
+    struct visit *stack = jit_room(j, ir->block_count, sizeof(*stack));
     if (stack == NULL) {
         return EBPF_NO_MEMORY;
     }
@@ -181,12 +188,12 @@ static ebpf_result_t find_idoms(struct jit *j)
     uint32_t **const arrays[] = {&d.block, &d.number,   &d.parent, &d.semi,
                                  &d.label, &d.ancestor, &d.idom,   &d.path};
     for (unsigned i = 0; i < ARRAY_SIZE(arrays); i++) {
-        *arrays[i] = jit_alloc(j, n, sizeof(uint32_t));
+        *arrays[i] = jit_room(j, n, sizeof(uint32_t));
         if (*arrays[i] == NULL) {
             return EBPF_NO_MEMORY;
         }
     }
-    struct visit *stack = jit_alloc(j, n, sizeof(*stack));
+    struct visit *stack = jit_room(j, n, sizeof(*stack));
     if (stack == NULL) {
         return EBPF_NO_MEMORY;
     }
@@ -325,7 +332,7 @@ ebpf_result_t ir_find_loops(struct jit *j)
     number_tree(ir);
     ir->loops = jit_alloc(j, count_heads(ir) + 1, sizeof(*ir->loops));
     size_t mark = j->memory.used;
-    uint32_t *stack = jit_alloc(j, count_edges(ir) + 1, sizeof(*stack));
+    uint32_t *stack = jit_room(j, count_edges(ir) + 1, sizeof(*stack));
     if (ir->loops == NULL || stack == NULL) {
         return EBPF_NO_MEMORY;
     }

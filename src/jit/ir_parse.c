@@ -223,7 +223,7 @@ static bool take_op(struct parser *p, struct ir_value *v)
 {
     int64_t width = 64;
     for (unsigned op = 1; op < IR_OP_COUNT; op++) {
-        if (take_word(p, ir_op_info(op)->text)) {
+        if (take_word(p, ir_op_texts[op])) {
             v->op = (uint8_t)op;
             if (ir_has_width(op) && !take_number(p, &width)) {
                 return false;

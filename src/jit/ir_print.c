@@ -146,7 +146,7 @@ static void put_value(struct text *t, const struct ir *ir, uint32_t value)
         }
         put(t, " = ");
     }
-    put(t, "%s", info->text);
+    put(t, "%s", ir_op_texts[v->op]);
     if (ir_has_width(v->op)) {
         put(t, "%u", v->width);
     }

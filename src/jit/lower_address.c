@@ -8,16 +8,6 @@
 
 #define STEPS 6
 
-static bool is_memory(unsigned op)
-{
-    return (ir_op_info(op)->flags & IR_ADDR) != 0 && op != IR_LEA;
-}
-
-static bool is_atomic(unsigned op)
-{
-    return op >= IR_ATOMIC_ADD && op <= IR_CMPXCHG;
-}
-
 // The low half of a sum or shift of 64 bits is that of 32 bits: parts may be wider than what they are part
 // of.
 
@@ -180,57 +170,36 @@ static bool fold_once(struct jit *j, struct ir_value *v, size_t step_count, lowe
 
 static void fold(struct jit *j, struct ir_value *v, lower_legal_fn legal)
 {
-    size_t count = is_atomic(v->op) ? 1 : ARRAY_SIZE(steps);
+    size_t count = lower_is_atomic(v->op) ? 1 : ARRAY_SIZE(steps);
     for (unsigned n = 0; n < STEPS && fold_once(j, v, count, legal); n++) {
     }
 }
 
 // --- whole functions -----------------------------------------------------------------------------
 
-static void each_value(struct jit *j, lower_legal_fn legal,
-                       void (*act)(struct jit *j, struct ir_value *v, lower_legal_fn legal))
+void lower_fold_addresses(struct jit *j, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t n = b->first; n != IR_NONE; n = ir_at(ir, n)->next) {
-            act(j, ir_at(ir, n), legal);
+        struct ir_value *v;
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = v->next) {
+            v = ir_at(ir, n);
+            if (lower_is_memory(v->op) || lower_is_atomic(v->op)) {
+                fold(j, v, legal);
+            }
         }
-    }
-}
-
-// A value's marks: uses as an address of its own. What is used comes before its users, so it is clear by
-// then.
-static void count_address(struct jit *j, struct ir_value *v, lower_legal_fn legal)
-{
-    UNUSED(legal);
-    v->mark = 0;
-    if (!is_memory(v->op) && !is_atomic(v->op)) {
-        return;
-    }
-    if (v->a != IR_NONE) {
-        v->a = ir_resolve(&j->ir, v->a);
-        struct ir_value *a = ir_at(&j->ir, v->a);
-        if (v->b == IR_NONE && !is_atomic(v->op) && a->mark < UINT8_MAX) {
-            a->mark++;
-        }
-    }
-    if (is_memory(v->op) && v->b != IR_NONE) {
-        v->b = ir_resolve(&j->ir, v->b);
-    }
-}
-
-static void fold_memory(struct jit *j, struct ir_value *v, lower_legal_fn legal)
-{
-    if (is_memory(v->op) || is_atomic(v->op)) {
-        fold(j, v, legal);
     }
 }
 
 void lower_addresses(struct jit *j, lower_legal_fn legal)
 {
-    each_value(j, legal, count_address);
-    each_value(j, legal, fold_memory);
+    const struct ir *ir = &j->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_at(ir, n)->next) {
+            lower_count_address(ir, ir_at(ir, n));
+        }
+    }
+    lower_fold_addresses(j, legal);
 }
 
 // --- sums of sums --------------------------------------------------------------------------------
@@ -306,7 +275,7 @@ static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
     const struct ir *ir = &j->ir;
     struct ir_value lea = *v;
     bool taken = false;
-    if (v->op != IR_ADD || (v->flags & IR_STEP) != 0 || !begin_lea(ir, &lea)) {
+    if (!begin_lea(ir, &lea)) {
         return;
     }
     // A place in the frame: as an address it costs no register for the frame.
@@ -333,5 +302,14 @@ static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
 
 void lower_sums(struct jit *j, lower_legal_fn legal)
 {
-    each_value(j, legal, make_lea);
+    const struct ir *ir = &j->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_value *v;
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = v->next) {
+            v = ir_at(ir, n);
+            if (v->op == IR_ADD && (v->flags & IR_STEP) == 0) {
+                make_lea(j, v, legal);
+            }
+        }
+    }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// lower_blind: no number that a program chose appears in its machine code: each is made from two that depend
-// on a random key, so that nobody can write code into immediates and displacements and jump into their
-// middle.
+// lower_blind: numbers that a program chose are made from two that depend on a random key, so that nobody can
+// write code of his own into immediates and displacements and jump into their middle.
 //
-// Numbers of one byte stay: seven free bits at a time are no instruction. So do offsets from the stack frame,
-// which can only be 512 different ones, and the addresses of helpers, which are not the program's. Runs when
-// division has made its factors and before targets choose immediates; nothing folds constants after it.
+// It makes that hard, not impossible. Numbers of one byte stay: they are few bits each, with bytes of the
+// JIT's between them. So do offsets from the stack frame, of which there are only 512, and the addresses of
+// helpers, which are not the program's. What instructions, registers and branch distances come out is still
+// the program's choice. Runs when division has made its factors and before targets choose immediates; nothing
+// folds constants after it.
 #include "jit/ir.h"
 
 struct blinding {

@@ -263,21 +263,9 @@ static void lower_block_calls(struct lowering *l, uint32_t block)
     l->tail[block] = l->block;
 }
 
-static bool has_helpers(const struct ir *ir)
-{
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
-            if (ir_at(ir, v)->op == IR_HELPER) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 ebpf_result_t lower_calls(struct jit *j)
 {
-    if (!has_helpers(&j->ir)) {
+    if (!j->ir.has_helpers) {
         return EBPF_SUCCESS;
     }
     struct lowering l = {.j = j, .old_blocks = j->ir.block_count};

@@ -136,7 +136,7 @@ static bool make(struct jit *j, enum ir_op op, unsigned width, uint64_t d)
     (void)str_format(
         text, sizeof(text),
         "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #%lld\n  v3 = %s%u v1, v2\n  ret v3\n",
-        (long long)d, ir_op_info(op)->text, width);
+        (long long)d, ir_op_texts[op], width);
     return ir_parse(j, text, &line) == EBPF_SUCCESS && lower_divide(j) == EBPF_SUCCESS;
 }
 
@@ -157,7 +157,7 @@ static void check_dividend(struct jit *j, enum ir_op op, unsigned width, uint64_
     uint64_t result = 0;
     CHECK_OK(ir_run(j, &machine, &result));
     if (result != expected(op, width, n, d)) {
-        test_fail(__FILE__, __LINE__, "%s%u of %llx and %llx is %llx", ir_op_info(op)->text, width,
+        test_fail(__FILE__, __LINE__, "%s%u of %llx and %llx is %llx", ir_op_texts[op], width,
                   (unsigned long long)n, (unsigned long long)d, (unsigned long long)result);
     }
 }

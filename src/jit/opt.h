@@ -14,7 +14,10 @@ struct opt_fact {
 };
 #define OPT_TOP ((struct opt_fact){UINT64_MAX, 0, UINT64_MAX})
 
-struct opt_fact opt_exactly(uint64_t value);
+static inline struct opt_fact opt_exactly(uint64_t value)
+{
+    return (struct opt_fact){value, value, value};
+}
 struct opt_fact opt_below(uint64_t max); // 0..max
 struct opt_fact opt_join(struct opt_fact a, struct opt_fact b);
 struct opt_fact opt_meet(struct opt_fact a, struct opt_fact b);
@@ -24,11 +27,16 @@ static inline bool opt_is_empty(struct opt_fact f)
     return f.min > f.max;
 }
 // Of the low `width` bits.
-struct opt_fact opt_low(struct opt_fact f, unsigned width);
+struct opt_fact opt_cut(struct opt_fact f, unsigned width);
+static inline struct opt_fact opt_low(struct opt_fact f, unsigned width)
+{
+    return f.max <= fold_mask(width) ? f : opt_cut(f, width);
+}
 // Signed range of the low `width` bits.
 void opt_signed_range(struct opt_fact f, unsigned width, int64_t *least, int64_t *most);
-// Fact of what `v` computes from operands with the facts `in`; v is no PHI.
-struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact in[4]);
+// Fact of what `v` computes from operands a to d with the facts *in[]; v is no PHI. Those that it does not
+// have are not looked at.
+struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact *const in[4]);
 // What `value` can be, from its operation and those of its operands alone. For any pass.
 struct opt_fact opt_fact_alone(const struct ir *ir, uint32_t value);
 
@@ -63,11 +71,17 @@ struct opt {
     uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1]
     uint32_t *table;       // of value numbers
     uint32_t table_mask;
-    size_t mark;          // of the workspace
-    uint32_t pc;          // of the value that is rewritten
-    uint32_t block, prev; // where the rewriting is: new values go behind `prev`
-    bool changed;         // something that another round may profit from
-    bool full;            // the workspace was
+    size_t mark;               // of the workspace
+    uint32_t pc;               // of the value that is rewritten
+    uint32_t block, prev;      // where the rewriting is: new values go behind `prev`
+    struct opt_fact *incoming; // by PHI: what has come along its edges in this round
+    unsigned round;            // of finding facts
+    uint32_t at;               // position in `tree` of the round's walk
+    bool again;                // the round found a reason for another one
+    bool whole;                // the round looks at all values
+    bool flows;                // the rewriting walk finds the facts of PHIs
+    bool changed;              // something that another round may profit from
+    bool full;                 // the workspace was
 };
 
 // Memory for the facts. opt_fini gives it back, and what was allocated since.
@@ -75,6 +89,9 @@ ebpf_result_t opt_init(struct opt *o, struct jit *j) MUST_CHECK;
 void opt_fini(struct opt *o);
 // Finds facts that hold for all values wherever they are, and which blocks are reached (block.mark).
 ebpf_result_t opt_find_facts(struct opt *o) MUST_CHECK;
+// The same for a walk over `tree` that calls opt_enter, opt_update and opt_leave: where there are no loops,
+// facts are found on that walk.
+ebpf_result_t opt_prepare_facts(struct opt *o) MUST_CHECK;
 static inline struct opt_fact opt_fact_of(const struct opt *o, uint32_t value)
 {
     return value < o->fact_count ? o->facts[value] : OPT_TOP;
@@ -82,8 +99,10 @@ static inline struct opt_fact opt_fact_of(const struct opt *o, uint32_t value)
 // Sets the fact of `value` from its operands as they are known here.
 void opt_update(struct opt *o, uint32_t value);
 // For a walk over `tree`: facts of conditions hold while the walk is in the part of the tree under the edge.
-// Call with each block in turn. False: the block cannot be reached.
+// Call with each block in turn. False: the block cannot be reached. opt_leave: its values have been
+// rewritten.
 bool opt_enter(struct opt *o, uint32_t block);
+void opt_leave(struct opt *o, uint32_t block);
 // Forgets all conditions.
 void opt_leave_all(struct opt *o);
 
@@ -101,11 +120,5 @@ uint32_t opt_number(struct opt *o, uint32_t value);
 uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint32_t b, int64_t imm);
 uint32_t opt_make_const(struct opt *o, uint64_t value);
 
-// Each simplifies one value once and says whether it changed. Operands are resolved and numbered.
-bool opt_algebra(struct opt *o, uint32_t value);  // opt_algebra.c
-bool opt_shifts(struct opt *o, uint32_t value);   // opt_shifts.c
-bool opt_compare(struct opt *o, uint32_t value);  // opt_compare.c: BRANCH and SELECT
-bool opt_popcount(struct opt *o, uint32_t value); // opt_popcount.c
-// Operations of which only low halves are used become 32 bits wide. Needs ir_clean before, and afterwards
-// where there are *copies. (opt_narrow.c)
-ebpf_result_t opt_narrow(struct opt *o, bool *copies) MUST_CHECK;
+// ir_clean, and operations of which only low halves are used become 32 bits wide. (opt_narrow.c)
+ebpf_result_t opt_narrow(struct opt *o) MUST_CHECK;

@@ -12,7 +12,7 @@ static uint64_t top_bit(const struct rewrite *r)
 
 static bool both_small(const struct rewrite *r)
 {
-    return r->v->width == 64 && r->fact_a.max <= MAX_32 && r->fact_b.max <= MAX_32;
+    return r->v->width == 64 && rewrite_fact_a(r).max <= MAX_32 && rewrite_fact_b(r).max <= MAX_32;
 }
 
 // Operand b of the inner operation, where it is a constant.
@@ -40,10 +40,10 @@ static bool simplify_add(struct rewrite *r)
         return rewrite_with(r, IR_ADD, r->a->a, inner + r->number);
     }
     // Without a carry both widths are the same: addresses want 64 bits.
-    uint64_t sum = r->fact_a.max + fold_sign_extend(r->number, r->v->width);
+    uint64_t sum = rewrite_fact_a(r).max + fold_sign_extend(r->number, r->v->width);
     if (r->v->width == 32 && opt_fact_of(r->o, r->v->a).max <= MAX_32) {
         bool up = r->number < top_bit(r) && sum <= MAX_32;
-        bool down = r->number >= top_bit(r) && r->fact_a.min >= 0 - fold_sign_extend(r->number, 32);
+        bool down = r->number >= top_bit(r) && rewrite_fact_a(r).min >= 0 - fold_sign_extend(r->number, 32);
         if (up || down) {
             r->v->width = 64;
             r->mask = UINT64_MAX;
@@ -111,14 +111,14 @@ static bool simplify_and(struct rewrite *r)
     if (r->v->a == r->v->b) {
         return rewrite_keep(r, r->v->a);
     }
-    bool small = r->fact_a.max <= MAX_32 || r->fact_b.max <= MAX_32;
+    bool small = rewrite_fact_a(r).max <= MAX_32 || rewrite_fact_b(r).max <= MAX_32;
     if (r->v->width == 64 && small && !(r->has_number && r->number == MAX_32)) {
         return rewrite_to_32(r);
     }
     if (!r->has_number) {
         return false;
     }
-    if ((r->fact_a.may & ~r->number) == 0) {
+    if ((rewrite_fact_a(r).may & ~r->number) == 0) {
         return rewrite_keep(r, r->v->a);
     }
     if (r->number == 0xff || r->number == 0xffff || r->number == MAX_32) {
@@ -165,7 +165,7 @@ static bool simplify_xor(struct rewrite *r)
 // The divisor is never zero: the target need not test it.
 static bool note_nonzero(struct rewrite *r)
 {
-    if ((r->v->flags & IR_NONZERO) == 0 && r->fact_b.min != 0) {
+    if ((r->v->flags & IR_NONZERO) == 0 && rewrite_fact_b(r).min != 0) {
         r->v->flags |= IR_NONZERO;
     }
     return false;
@@ -187,7 +187,7 @@ static bool simplify_udiv(struct rewrite *r)
 
 static bool simplify_umod(struct rewrite *r)
 {
-    if ((r->has_number && r->number == 0) || r->fact_a.max < r->fact_b.min) {
+    if ((r->has_number && r->number == 0) || rewrite_fact_a(r).max < rewrite_fact_b(r).min) {
         return rewrite_keep(r, r->v->a);
     }
     if (r->has_number && rewrite_is_power(r->number)) {
@@ -208,7 +208,7 @@ static bool simplify_signed(struct rewrite *r)
         }
         return r->number == 1 ? rewrite_keep(r, r->v->a) : rewrite_binary(r, IR_NEG, r->v->a, IR_NONE);
     }
-    if (r->fact_a.max < top_bit(r) && r->fact_b.max < top_bit(r)) {
+    if (rewrite_fact_a(r).max < top_bit(r) && rewrite_fact_b(r).max < top_bit(r)) {
         r->v->op = division ? IR_UDIV : IR_UMOD;
         return true;
     }
@@ -273,7 +273,7 @@ static bool simplify_bswap(struct rewrite *r)
 static bool order_operands(struct rewrite *r)
 {
     struct ir_value *v = r->v;
-    if ((ir_op_info(v->op)->flags & IR_COMM) == 0 || (v->flags & IR_IMM) != 0) {
+    if ((ir_op_info(v->op)->flags & IR_COMM) == 0) {
         return false;
     }
     bool number_a = r->a->op == IR_CONST;
@@ -290,9 +290,11 @@ static bool order_operands(struct rewrite *r)
 static bool read_sources(struct rewrite *r)
 {
     struct ir_value *v = r->v;
-    uint32_t a = rewrite_source(r, v->a);
-    uint32_t b = ir_op_info(v->op)->operands[1] == 'b' && v->b != IR_NONE ? rewrite_source(r, v->b) : v->b;
-    if (v->width != 32 || (a == v->a && b == v->b)) {
+    if (v->width != 32) {
+        return false;
+    }
+    uint32_t a = rewrite_source(r, v->a), b = v->b != IR_NONE ? rewrite_source(r, v->b) : IR_NONE;
+    if (a == v->a && b == v->b) {
         return false;
     }
     v->a = a;
@@ -300,7 +302,7 @@ static bool read_sources(struct rewrite *r)
     return true;
 }
 
-bool opt_algebra(struct opt *o, uint32_t value)
+bool opt_algebra(struct rewrite *r)
 {
     static bool (*const rules[IR_OP_COUNT])(struct rewrite *r) = {
         [IR_ADD] = simplify_add,     [IR_SUB] = simplify_sub,     [IR_MUL] = simplify_mul,
@@ -309,16 +311,11 @@ bool opt_algebra(struct opt *o, uint32_t value)
         [IR_SMOD] = simplify_signed, [IR_NEG] = simplify_neg,     [IR_ZEXT] = simplify_zext,
         [IR_SEXT] = simplify_sext,   [IR_BSWAP] = simplify_bswap,
     };
-    struct rewrite r;
-    rewrite_init(&r, o, value);
-    if ((r.v->flags & IR_IMM) != 0 || rules[r.v->op] == NULL) {
-        return false;
+    if (order_operands(r)) {
+        rewrite_init(r, r->o, r->value);
     }
-    if (order_operands(&r)) {
-        rewrite_init(&r, o, value);
-    }
-    if (rules[r.v->op](&r)) {
+    if (rules[r->v->op](r)) {
         return true;
     }
-    return r.v->op != IR_ZEXT && r.v->op != IR_SEXT && r.v->op != IR_BSWAP && read_sources(&r);
+    return r->v->op != IR_ZEXT && r->v->op != IR_SEXT && r->v->op != IR_BSWAP && read_sources(r);
 }

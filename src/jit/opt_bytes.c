@@ -120,17 +120,26 @@ static bool take_apart(struct bytes *s, const struct ir_value *root)
 
 // --- what it is ----------------------------------------------------------------------------------
 
-static bool same_place(const struct bytes *s)
+// All loads are in one block, of one base: the block, or IR_NONE.
+static uint32_t block_of(const struct bytes *s)
 {
-    const struct ir_value *first = ir_at(s->ir, s->parts[0].load);
+    uint32_t block = ir_at(s->ir, s->parts[0].load)->block;
     for (uint32_t i = 1; i < s->part_count; i++) {
         const struct part *p = &s->parts[i];
-        if (ir_at(s->ir, p->load)->block != first->block || s->epoch[p->load] != s->epoch[s->parts[0].load] ||
-            p->base != s->parts[0].base) {
-            return false;
+        if (ir_at(s->ir, p->load)->block != block || p->base != s->parts[0].base) {
+            return IR_NONE;
         }
     }
-    return true;
+    return block;
+}
+
+static bool same_epoch(const struct bytes *s)
+{
+    uint32_t epoch = s->epoch[s->parts[0].load], i = 1;
+    while (i < s->part_count && s->epoch[s->parts[i].load] == epoch) {
+        i++;
+    }
+    return i == s->part_count;
 }
 
 // The bits that the parts fill, without meeting; 0: they meet, or leave gaps, or are no number of a size.
@@ -200,31 +209,17 @@ static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t try_value(struct bytes *s, uint32_t value)
+static void load_signed(struct bytes *s, uint32_t value)
 {
     struct ir_value *v = ir_at(s->ir, value);
-    if (v->op == IR_SEXT && v->width == 64) { // of a load that nobody else uses
-        uint32_t from = ir_resolve(s->ir, v->a);
-        struct ir_value *load = ir_at(s->ir, from);
-        if (load->op == IR_LOAD && load->uses == 1 && load->width == v->imm) {
-            load->op = IR_LOADS;
-            load->uses = v->uses;
-            ir_become_copy(s->ir, value, from);
-            s->changed = true;
-        }
-        return EBPF_SUCCESS;
+    uint32_t from = ir_resolve(s->ir, v->a);
+    struct ir_value *load = ir_at(s->ir, from);
+    if (v->width == 64 && load->op == IR_LOAD && load->uses == 1 && load->width == v->imm) { // nobody else
+        load->op = IR_LOADS;
+        load->uses = v->uses;
+        ir_become_copy(s->ir, value, from);
+        s->changed = true;
     }
-    uint32_t bits, lowest;
-    if (!is_sum(v->op) || (v->flags & IR_IMM) != 0 || !take_apart(s, v) || !same_place(s) ||
-        (bits = filled(s, &lowest)) == 0) {
-        return EBPF_SUCCESS;
-    }
-    // Two bytes of three are not worth it, and a load that meets two stores of bytes waits for both.
-    if (bits == 16 && v->mark != 0 && v->uses == 1) {
-        return EBPF_SUCCESS;
-    }
-    bool straight = in_order(s, false);
-    return straight || in_order(s, true) ? combine(s, value, bits, lowest, !straight) : EBPF_SUCCESS;
 }
 
 // Marks what only goes into a sum, shifted or not.
@@ -250,15 +245,60 @@ static void number_block(struct bytes *s, uint32_t block)
     }
 }
 
+// Few functions have such numbers: what there is to know of a block is found with the first one.
+static ebpf_result_t study(struct bytes *s, uint32_t block)
+{
+    struct ir *ir = s->ir;
+    if (s->order == NULL) {
+        s->order = jit_room(s->j, ir->value_count, sizeof(*s->order));
+        s->epoch = jit_room(s->j, ir->value_count, sizeof(*s->epoch));
+        if (s->order == NULL || s->epoch == NULL) {
+            return EBPF_NO_MEMORY;
+        }
+        for (uint32_t b = 1; b < ir->block_count; b++) {
+            ir->blocks[b].mark = 0;
+        }
+    }
+    if (ir_block_at(ir, block)->mark == 0) {
+        ir_block_at(ir, block)->mark = 1;
+        number_block(s, block);
+        mark_inner(s, block, false);
+        mark_inner(s, block, true);
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t load_sum(struct bytes *s, uint32_t value, uint32_t block)
+{
+    struct ir_value *v = ir_at(s->ir, value);
+    uint32_t bits, lowest, loads;
+    if (!take_apart(s, v) || (loads = block_of(s)) == IR_NONE || (bits = filled(s, &lowest)) == 0) {
+        return EBPF_SUCCESS;
+    }
+    TRY(study(s, loads));
+    TRY(study(s, block));
+    if (!same_epoch(s)) {
+        return EBPF_SUCCESS;
+    }
+    // Two bytes of three are not worth it, and a load that meets two stores of bytes waits for both.
+    if (bits == 16 && v->mark != 0 && v->uses == 1) {
+        return EBPF_SUCCESS;
+    }
+    bool straight = in_order(s, false);
+    return straight || in_order(s, true) ? combine(s, value, bits, lowest, !straight) : EBPF_SUCCESS;
+}
+
 static ebpf_result_t combine_all(struct bytes *s)
 {
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        number_block(s, s->ir->order[i]);
-        mark_inner(s, s->ir->order[i], false);
-        mark_inner(s, s->ir->order[i], true);
-        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE;
-             v = ir_at(s->ir, v)->next) {
-            TRY(try_value(s, v));
+        uint32_t block = s->ir->order[i];
+        for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+            const struct ir_value *value = ir_at(s->ir, v);
+            if (value->op == IR_SEXT) {
+                load_signed(s, v);
+            } else if (is_sum(value->op) && (value->flags & IR_IMM) == 0) {
+                TRY(load_sum(s, v, block));
+            }
         }
     }
     return EBPF_SUCCESS;
@@ -268,10 +308,7 @@ ebpf_result_t opt_bytes(struct jit *j)
 {
     struct bytes s = {.j = j, .ir = &j->ir};
     size_t mark = j->memory.used;
-    uint32_t count = j->ir.value_count;
-    s.order = jit_alloc(j, count, sizeof(*s.order));
-    s.epoch = jit_alloc(j, count, sizeof(*s.epoch));
-    ebpf_result_t result = s.order == NULL || s.epoch == NULL ? EBPF_NO_MEMORY : combine_all(&s);
+    ebpf_result_t result = combine_all(&s);
     jit_rewind(j, mark);
     return result == EBPF_SUCCESS && s.changed ? ir_clean(j) : result;
 }

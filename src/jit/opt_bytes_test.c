@@ -76,6 +76,16 @@ static void upper_half(void)
     CHECK(fixture_contains("v9 = shl64 v4"));
 }
 
+// The loads are in another block than the sum.
+static void a_store_between_above(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #8\n  v3 = load8 [v1 + 4]\n"
+                          "  store8 [v1 + 5], v2\n  v4 = load8 [v1 + 5]\n  jump -> b2\n"
+                          "b2: <- b1\n  v5 = shl32 v4, v2\n  v6 = or32 v5, v3\n  ret v6\n"));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(fixture_contains("v3 = load8") && fixture_contains("v4 = load8"));
+}
+
 static void sign_extension(void)
 {
     fixture_expect(
@@ -93,5 +103,6 @@ TEST_SUITE(opt_bytes)
     RUN(four_bytes);
     RUN(three_bytes);
     RUN(upper_half);
+    RUN(a_store_between_above);
     RUN(sign_extension);
 }

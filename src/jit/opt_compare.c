@@ -130,8 +130,11 @@ static bool narrow(struct rewrite *r)
 
 static bool read_sources(struct rewrite *r)
 {
+    if (r->v->cwidth != 32) {
+        return false;
+    }
     uint32_t a = rewrite_source(r, r->v->a), b = rewrite_source(r, r->v->b);
-    if (r->v->cwidth != 32 || (a == r->v->a && b == r->v->b)) {
+    if (a == r->v->a && b == r->v->b) {
         return false;
     }
     return set_operands(r, r->v->cond, a, b);
@@ -274,19 +277,16 @@ static bool simplify_select(struct rewrite *r)
     return r->v->c == r->v->d && rewrite_keep(r, r->v->c);
 }
 
-bool opt_compare(struct opt *o, uint32_t value)
+bool opt_compare(struct rewrite *r)
 {
-    struct rewrite r;
-    rewrite_init(&r, o, value);
-    bool compares = r.v->op == IR_BRANCH || r.v->op == IR_SELECT;
-    if (!compares || (r.v->flags & IR_IMM) != 0 || (r.v->op == IR_BRANCH && is_settled(r.v))) {
+    if (r->v->op == IR_BRANCH && is_settled(r->v)) {
         return false;
     }
-    struct opt_fact a = opt_low(opt_fact_of(o, r.v->a), r.v->cwidth);
-    struct opt_fact b = opt_low(opt_fact_of(o, r.v->b), r.v->cwidth);
-    if (simplify_select(&r) || decide(&r) || number_goes_right(&r) || drop_sign(&r, a, b) || narrow(&r) ||
-        read_sources(&r) || lower(&r)) {
+    struct opt_fact a = opt_low(opt_fact_of(r->o, r->v->a), r->v->cwidth);
+    struct opt_fact b = opt_low(opt_fact_of(r->o, r->v->b), r->v->cwidth);
+    if (simplify_select(r) || decide(r) || number_goes_right(r) || drop_sign(r, a, b) || narrow(r) ||
+        read_sources(r) || lower(r)) {
         return true;
     }
-    return (r.b->op == IR_CONST && with_number(&r)) || test_all(&r, a);
+    return (r->b->op == IR_CONST && with_number(r)) || test_all(r, a);
 }

@@ -249,7 +249,7 @@ static struct opt_fact bound_fact(const struct opt *o, const struct counter_test
     if (t->fixed && ir_at(o->ir, t->bound)->op != IR_CONST) {
         return opt_fact_of(o, t->bound);
     }
-    const struct opt_fact in[4] = {OPT_TOP, OPT_TOP, OPT_TOP, OPT_TOP};
+    const struct opt_fact top = OPT_TOP, *const in[4] = {&top, &top, &top, &top};
     return opt_transfer(ir_at(o->ir, t->bound), in);
 }
 

@@ -7,13 +7,13 @@
 
 #define ROUNDS 4 // that begin with hope
 
-struct finder {
-    struct opt *o;
-    struct opt_fact *incoming; // by PHI: what has come along its edges in this round
-    unsigned round;
-    uint32_t at; // position of the walk
-    bool changed;
+// Marks of values.
+enum {
+    COUNTED = 1, // a PHI whose range the loop's test tells
+    MOVED = 2,   // its fact is not what it was in the round before, or is not under some condition
 };
+// Marks of blocks.
+enum { AWAY, REACHED, VISITED };
 
 // --- places --------------------------------------------------------------------------------------
 
@@ -42,10 +42,10 @@ static ebpf_result_t allocate(struct opt *o)
     struct ir *ir = o->ir;
     o->fact_count = ir->value_count + ir->value_count / 8 + 64;
     o->saved_capacity = 2 * ir->order_count + 8;
-    o->facts = jit_alloc(j, o->fact_count, sizeof(*o->facts));
-    o->tree = jit_alloc(j, ir->order_count, sizeof(*o->tree));
-    o->saved = jit_alloc(j, o->saved_capacity, sizeof(*o->saved));
-    o->places = jit_alloc(j, ir->block_count, sizeof(*o->places));
+    o->facts = jit_room(j, o->fact_count, sizeof(*o->facts));
+    o->tree = jit_room(j, ir->order_count, sizeof(*o->tree));
+    o->saved = jit_room(j, o->saved_capacity, sizeof(*o->saved));
+    o->places = jit_room(j, ir->block_count, sizeof(*o->places));
     bool full = o->facts == NULL || o->tree == NULL || o->saved == NULL || o->places == NULL;
     return full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
@@ -110,8 +110,12 @@ static bool assume_edge(struct opt *o, const struct ir_value *end, unsigned edge
     struct opt_fact a = opt_fact_of(o, a_value);
     struct opt_fact b = number ? opt_exactly((uint64_t)end->imm) : opt_fact_of(o, b_value);
     unsigned cond = end->cond ^ edge;
-    if (opt_decide(cond, end->cwidth, a, b) == OPT_FALSE) {
-        return false;
+    if (!number && ((ir_at(o->ir, a_value)->mark | ir_at(o->ir, b_value)->mark) & MOVED) != 0) {
+        ir_at(o->ir, a_value)->mark |= MOVED;
+        ir_at(o->ir, b_value)->mark |= MOVED;
+    }
+    if (a_value == b_value && (cond == IR_EQ || cond == IR_NE)) {
+        return cond == IR_EQ;
     }
     opt_assume(cond, end->cwidth, &a, &b);
     if (opt_is_empty(a) || opt_is_empty(b)) {
@@ -172,15 +176,20 @@ void opt_update(struct opt *o, uint32_t value)
 {
     const struct ir *ir = o->ir;
     const struct ir_value *v = ir_at(ir, value);
-    struct opt_fact in[4] = {OPT_TOP, OPT_TOP, OPT_TOP, OPT_TOP};
+    static const struct opt_fact top = OPT_TOP;
+    const struct opt_fact *in[4];
     if (value >= o->fact_count || v->op == IR_PHI) {
         return;
     }
+    if (v->op == IR_CONST) {
+        o->facts[value] = opt_exactly((uint64_t)v->imm);
+        return;
+    }
+    const struct ir_op_info *info = ir_op_info(v->op);
     const uint32_t names[4] = {v->a, v->b, v->c, v->d};
-    if (ir_op_info(v->op)->operands[0] != 'p') {
-        for (unsigned i = 0; i < 4; i++) {
-            in[i] = opt_fact_of(o, ir_resolve(ir, names[i]));
-        }
+    for (unsigned i = 0; i < info->count && (info->flags & IR_PURE) != 0; i++) { // others are not looked at
+        uint32_t operand = ir_resolve(ir, names[i]);
+        in[i] = operand < o->fact_count ? &o->facts[operand] : &top;
     }
     o->facts[value] = opt_transfer(v, in);
 }
@@ -199,37 +208,59 @@ static bool is_head(const struct ir *ir, uint32_t block)
     return false;
 }
 
-static void enter_phi(struct finder *f, uint32_t phi, bool head)
+static bool is_same(struct opt_fact a, struct opt_fact b)
 {
-    struct opt *o = f->o;
+    return a.may == b.may && a.min == b.min && a.max == b.max;
+}
+
+// `moved`: it has done so already.
+static void enter_phi(struct opt *o, uint32_t phi, bool head, bool moved)
+{
     struct ir_value *v = ir_at(o->ir, phi);
-    struct opt_fact counter;
-    v->mark = head && opt_counter_range(o, phi, f->incoming[phi], &counter);
-    if (v->mark != 0) {
+    struct opt_fact counter, old = o->facts[phi];
+    bool counted = head && opt_counter_range(o, phi, o->incoming[phi], &counter);
+    if (counted) {
         o->facts[phi] = counter;
-    } else if (!head) {
-        o->facts[phi] = f->incoming[phi];
-    } else if (f->round == 0) {
-        o->facts[phi] = f->incoming[phi];
-    } else if (f->round > ROUNDS) {
+    } else if (!head || o->round == 0) {
+        o->facts[phi] = o->incoming[phi];
+    } else if (o->round > ROUNDS) {
         o->facts[phi] = OPT_TOP;
+    }
+    moved = moved || !is_same(old, o->facts[phi]);
+    v->mark = (uint8_t)((counted ? COUNTED : 0) | (moved ? MOVED : 0));
+}
+
+// Later rounds look again only at what depends on something that moved; the last one looks at everything.
+static void renew(struct opt *o, uint32_t value, bool fresh)
+{
+    struct ir_value *v = ir_at(o->ir, value);
+    const struct ir_op_info *info = ir_op_info(v->op);
+    unsigned marks = fresh ? MOVED : 0;
+    for (unsigned i = 0; i < info->count && (info->flags & IR_PURE) != 0; i++) {
+        marks |= ir_at(o->ir, ir_resolve(o->ir, *ir_operand(o->ir, v, i)))->mark;
+    }
+    v->mark = 0;
+    if ((marks & MOVED) != 0) {
+        struct opt_fact old = o->facts[value];
+        opt_update(o, value);
+        v->mark = fresh || !is_same(old, o->facts[value]) ? MOVED : 0;
     }
 }
 
-static void reach(struct finder *f, uint32_t block)
+static void reach(struct opt *o, uint32_t block)
 {
-    struct ir_block *b = ir_block_at(f->o->ir, block);
-    if (b->mark == 0) {
-        b->mark = 1;
-        f->changed = f->changed || b->dom_first - 1 <= f->at;
+    struct ir_block *b = ir_block_at(o->ir, block);
+    if (b->mark == AWAY) {
+        b->mark = REACHED;
+        o->again = o->again || b->dom_first - 1 <= o->at;
     }
 }
 
 // What comes along an edge to the PHIs of `to`; place UINT32_MAX: anything.
-static void flow(struct finder *f, uint32_t to, uint32_t place)
+static void flow(struct opt *o, uint32_t to, uint32_t place)
 {
-    const struct ir *ir = f->o->ir;
-    reach(f, to);
+    const struct ir *ir = o->ir;
+    reach(o, to);
     for (uint32_t v = ir_block_at(ir, to)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
         const struct ir_value *phi = ir_at(ir, v);
         if (phi->op != IR_PHI) {
@@ -237,64 +268,88 @@ static void flow(struct finder *f, uint32_t to, uint32_t place)
         }
         struct opt_fact fact = OPT_TOP;
         if (place != UINT32_MAX) {
-            fact = opt_fact_of(f->o, ir_resolve(ir, ir_pool(ir, phi)[place]));
+            fact = opt_fact_of(o, ir_resolve(ir, ir_pool(ir, phi)[place]));
         }
-        f->incoming[v] = opt_join(f->incoming[v], fact);
+        o->incoming[v] = opt_join(o->incoming[v], fact);
     }
 }
 
-static void leave_block(struct finder *f, uint32_t block)
+static void leave_block(struct opt *o, uint32_t block)
 {
-    struct opt *o = f->o;
     const struct ir_block *b = ir_block_at(o->ir, block);
     const struct ir_value *end = block_end(o, block);
     if (b->target_count != 0) {
         for (uint32_t i = 0; i < b->target_count; i++) {
-            flow(f, b->targets[i], UINT32_MAX);
+            flow(o, b->targets[i], UINT32_MAX);
         }
         return;
     }
     for (unsigned i = 0; i < 2 && b->succ[i] != IR_NONE; i++) {
         uint32_t saved = o->saved_count;
+        const struct ir_block *to = ir_block_at(o->ir, b->succ[i]);
+        if (to->pred_count == 1 && ir_at(o->ir, to->first)->op != IR_PHI) {
+            reach(o, b->succ[i]); // whether it can be is looked at there
+            continue;
+        }
         if (end->op != IR_BRANCH || assume_edge(o, end, i, block)) {
-            flow(f, b->succ[i], o->places[block][i]);
+            flow(o, b->succ[i], o->places[block][i]);
         }
         restore(o, saved);
     }
 }
 
-static void visit(struct finder *f, uint32_t block)
+static void visit(struct opt *o, uint32_t block)
 {
-    struct opt *o = f->o;
     const struct ir *ir = o->ir;
+    struct ir_block *b = ir_block_at(ir, block);
     bool head = is_head(ir, block);
-    if (head && f->round > ROUNDS) {
-        ir_block_at(ir, block)->mark = 1;
+    if (head && o->round > ROUNDS && b->mark == AWAY) {
+        b->mark = REACHED;
     }
     if (!opt_enter(o, block)) {
+        // A range can become smaller (a counter's, when its bound is known): the way may open again later.
+        b->mark = b->mark == VISITED ? REACHED : b->mark;
         return;
     }
-    for (uint32_t v = ir_block_at(ir, block)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    bool fresh = b->mark != VISITED || o->whole;
+    b->mark = VISITED;
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
         if (ir_at(ir, v)->op == IR_PHI) {
-            enter_phi(f, v, head);
+            enter_phi(o, v, head, fresh || (head && (ir_at(ir, v)->mark & MOVED) != 0));
         } else {
-            opt_update(o, v);
+            renew(o, v, fresh);
         }
     }
-    leave_block(f, block);
+    leave_block(o, block);
 }
 
-static void run_round(struct finder *f)
+static bool is_leading(const struct ir_value *v)
 {
-    const struct ir *ir = f->o->ir;
-    f->changed = false;
-    for (uint32_t v = 0; v < ir->value_count; v++) {
-        f->incoming[v] = (struct opt_fact){0, 1, 0};
+    return v->op == IR_PHI || v->op == IR_PARAM;
+}
+
+static void forget_incoming(struct opt *o)
+{
+    const struct ir *ir = o->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; is_leading(ir_at(ir, v)); v = ir_at(ir, v)->next) {
+            if (ir_at(ir, v)->op == IR_PHI) {
+                o->incoming[v] = (struct opt_fact){0, 1, 0};
+            }
+        }
     }
-    for (f->at = 0; f->at < ir->order_count; f->at++) {
-        visit(f, f->o->tree[f->at]);
+}
+
+static void run_round(struct opt *o)
+{
+    const struct ir *ir = o->ir;
+    o->again = false;
+    forget_incoming(o);
+    for (o->at = 0; o->at < ir->order_count; o->at++) {
+        visit(o, o->tree[o->at]);
     }
-    opt_leave_all(f->o);
+    opt_leave_all(o);
 }
 
 // --- until it holds ------------------------------------------------------------------------------
@@ -326,63 +381,105 @@ static struct opt_fact widen(struct opt_fact old, struct opt_fact all, unsigned 
 }
 
 // Compares what was assumed of the PHIs with what came. False: another round is needed.
-static bool settle(struct finder *f)
+static bool settle(struct opt *o)
 {
-    struct opt *o = f->o;
     const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         if (!is_head(ir, ir->order[i]) || ir_block_at(ir, ir->order[i])->mark == 0) {
             continue;
         }
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
-            const struct ir_value *phi = ir_at(ir, v);
-            if (phi->op == IR_PHI && phi->mark == 0 && !opt_includes(o->facts[v], f->incoming[v])) {
-                o->facts[v] = widen(o->facts[v], f->incoming[v], f->round);
-                f->changed = true;
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; is_leading(ir_at(ir, v)); v = ir_at(ir, v)->next) {
+            struct ir_value *phi = ir_at(ir, v);
+            bool counted = (phi->mark & COUNTED) != 0;
+            phi->mark = counted ? COUNTED : 0;
+            if (phi->op == IR_PHI && !counted && !opt_includes(o->facts[v], o->incoming[v])) {
+                o->facts[v] = widen(o->facts[v], o->incoming[v], o->round);
+                phi->mark = MOVED;
+                o->again = true;
             }
         }
     }
-    return !f->changed;
+    return !o->again;
 }
 
 // All assumptions hold: the PHIs cannot have more than what came to them.
-static void tighten(struct finder *f)
+static void tighten(struct opt *o)
 {
-    const struct ir *ir = f->o->ir;
+    const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t v = b->first; v != IR_NONE && b->mark != 0; v = ir_at(ir, v)->next) {
+        for (uint32_t v = b->first; is_leading(ir_at(ir, v)) && b->mark != 0; v = ir_at(ir, v)->next) {
             const struct ir_value *phi = ir_at(ir, v);
-            if (phi->op == IR_PHI && phi->mark == 0 && !opt_is_empty(f->incoming[v])) {
-                f->o->facts[v] = f->incoming[v];
+            if (phi->op == IR_PHI && (phi->mark & COUNTED) == 0 && !opt_is_empty(o->incoming[v])) {
+                o->facts[v] = o->incoming[v];
             }
         }
     }
+}
+
+static void begin(struct opt *o)
+{
+    for (uint32_t b = 1; b < o->ir->block_count; b++) {
+        o->ir->blocks[b].mark = b == o->ir->entry ? REACHED : AWAY;
+    }
+}
+
+// What has settled must settle without short cuts, too: machine code relies on it.
+static bool holds(struct opt *o)
+{
+    if (o->round == 0 || o->whole) {
+        return true; // that round took none
+    }
+    o->whole = true;
+    run_round(o);
+    return settle(o);
 }
 
 ebpf_result_t opt_find_facts(struct opt *o)
 {
-    struct ir *ir = o->ir;
-    struct finder f = {.o = o};
     size_t mark = o->j->memory.used;
-    f.incoming = jit_alloc(o->j, ir->value_count, sizeof(*f.incoming));
-    if (f.incoming == NULL) {
+    o->incoming = jit_room(o->j, o->ir->value_count, sizeof(*o->incoming));
+    if (o->incoming == NULL) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t b = 1; b < ir->block_count; b++) {
-        ir->blocks[b].mark = b == ir->entry;
-    }
-    for (f.round = 0; f.round < ROUNDS; f.round++) {
-        run_round(&f);
-        if (settle(&f)) {
-            tighten(&f);
+    begin(o);
+    for (o->round = 0; o->round < ROUNDS; o->round++) {
+        run_round(o);
+        if (settle(o) && holds(o)) {
+            tighten(o);
             break;
         }
     }
-    if (f.round == ROUNDS) {
-        f.round = ROUNDS + 1;
-        run_round(&f);
+    if (o->round == ROUNDS) {
+        o->round = ROUNDS + 1;
+        o->whole = true;
+        run_round(o);
     }
     jit_rewind(o->j, mark);
     return EBPF_SUCCESS;
+}
+
+// --- on the walk that uses them ------------------------------------------------------------------
+
+ebpf_result_t opt_prepare_facts(struct opt *o)
+{
+    const struct ir *ir = o->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        if (is_head(ir, ir->order[i])) {
+            return opt_find_facts(o);
+        }
+    }
+    begin(o);
+    o->incoming = o->facts; // all that comes to a PHI has come when the walk is there
+    o->flows = true;
+    forget_incoming(o);
+    return EBPF_SUCCESS;
+}
+
+void opt_leave(struct opt *o, uint32_t block)
+{
+    if (o->flows) {
+        leave_block(o, block);
+    }
 }

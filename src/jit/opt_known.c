@@ -29,11 +29,6 @@ static struct opt_fact range(uint64_t min, uint64_t max)
     return make(smear(max), min, max);
 }
 
-struct opt_fact opt_exactly(uint64_t value)
-{
-    return (struct opt_fact){value, value, value};
-}
-
 struct opt_fact opt_below(uint64_t max)
 {
     return range(0, max);
@@ -62,10 +57,10 @@ bool opt_includes(struct opt_fact outer, struct opt_fact inner)
            ((inner.may & ~outer.may) == 0 && outer.min <= inner.min && inner.max <= outer.max);
 }
 
-struct opt_fact opt_low(struct opt_fact f, unsigned width)
+struct opt_fact opt_cut(struct opt_fact f, unsigned width)
 {
     uint64_t mask = fold_mask(width);
-    if (opt_is_empty(f) || f.max <= mask) {
+    if (opt_is_empty(f)) {
         return f;
     }
     if (width < 64 && f.min >> width == f.max >> width) { // the rest is the same in all of them
@@ -256,12 +251,12 @@ static struct opt_fact multiply_high(struct opt_fact a, struct opt_fact b)
 
 // --- all operations ------------------------------------------------------------------------------
 
-static struct opt_fact address(const struct ir_value *v, const struct opt_fact in[4])
+static struct opt_fact address(const struct ir_value *v, const struct opt_fact *const in[4])
 {
-    struct opt_fact sum = v->a == IR_NONE ? opt_exactly(0) : opt_low(in[0], v->width);
+    struct opt_fact sum = v->a == IR_NONE ? opt_exactly(0) : opt_low(*in[0], v->width);
     if (v->b != IR_NONE) {
         struct opt_fact scale = opt_exactly(v->scale);
-        sum = add(sum, shift_left(opt_low(in[1], v->width), scale, v->width), v->width);
+        sum = add(sum, shift_left(opt_low(*in[1], v->width), scale, v->width), v->width);
     }
     uint64_t disp = (uint64_t)(int64_t)v->disp & fold_mask(v->width);
     return v->disp == 0 ? sum : add(sum, opt_exactly(disp), v->width);
@@ -305,13 +300,13 @@ static struct opt_fact transfer_binary(const struct ir_value *v, struct opt_fact
     }
 }
 
-struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact in[4])
+struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact *const in[4])
 {
     switch (v->op) {
     case IR_CONST: return opt_exactly((uint64_t)v->imm);
-    case IR_COPY: return in[0];
+    case IR_COPY: return *in[0];
     case IR_LEA: return address(v, in);
-    case IR_SELECT: return opt_low(opt_join(in[2], in[3]), v->width);
+    case IR_SELECT: return opt_low(opt_join(*in[2], *in[3]), v->width);
     case IR_FRAME:
     case IR_MAP: return range(1, UINT64_MAX);
     case IR_LOAD:
@@ -328,23 +323,23 @@ struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact in[
     if ((info->flags & IR_PURE) == 0 || info->operands[0] != 'a') {
         return OPT_TOP;
     }
-    struct opt_fact a = opt_low(in[0], v->width);
+    struct opt_fact a = opt_low(*in[0], v->width);
     if (info->operands[1] == '\0') {
         return transfer_unary(v, a);
     }
-    struct opt_fact b = (v->flags & IR_IMM) != 0 ? opt_exactly((uint64_t)v->imm) : in[1];
+    struct opt_fact b = (v->flags & IR_IMM) != 0 ? opt_exactly((uint64_t)v->imm) : *in[1];
     return transfer_binary(v, a, opt_low(b, v->width));
 }
 
 struct opt_fact opt_fact_alone(const struct ir *ir, uint32_t value)
 {
     const struct ir_value *v = ir_at(ir, ir_resolve(ir, value));
-    const struct opt_fact tops[4] = {OPT_TOP, OPT_TOP, OPT_TOP, OPT_TOP};
+    const struct opt_fact top = OPT_TOP, *const tops[4] = {&top, &top, &top, &top};
     const uint32_t names[4] = {v->a, v->b, v->c, v->d};
-    struct opt_fact in[4];
+    struct opt_fact facts[4];
     bool listed = ir_op_info(v->op)->operands[0] == 'p';
     for (unsigned i = 0; i < 4; i++) {
-        in[i] = listed ? OPT_TOP : opt_transfer(ir_at(ir, ir_resolve(ir, names[i])), tops);
+        facts[i] = listed ? top : opt_transfer(ir_at(ir, ir_resolve(ir, names[i])), tops);
     }
-    return opt_transfer(v, in);
+    return opt_transfer(v, (const struct opt_fact *const[4]){&facts[0], &facts[1], &facts[2], &facts[3]});
 }

@@ -99,10 +99,11 @@ static void results_lie_in_their_facts(void)
             facts[i] = fact_around(in[i]);
         }
         REQUIRE(fold_value(&v, in, &result));
-        struct opt_fact f = opt_transfer(&v, facts);
+        const struct opt_fact *const of[4] = {&facts[0], &facts[1], &facts[2], &facts[3]};
+        struct opt_fact f = opt_transfer(&v, of);
         if (!holds(f, result)) {
             test_fail(__FILE__, __LINE__, "%s%u of %llx, %llx is %llx, not in %llx..%llx (%llx)",
-                      ir_op_info(v.op)->text, v.width, (unsigned long long)in[0], (unsigned long long)in[1],
+                      ir_op_texts[v.op], v.width, (unsigned long long)in[0], (unsigned long long)in[1],
                       (unsigned long long)result, (unsigned long long)f.min, (unsigned long long)f.max,
                       (unsigned long long)f.may);
             return;

@@ -3,12 +3,13 @@
 // What stands there is used when it dominates. Probes are bounded, so that a full table only forgets.
 #include "jit/opt.h"
 
-#define PROBES 8
+#define PROBES    8
+#define TABLE_MAX 65536u // what fits into a cache: equal values are near each other
 
 ebpf_result_t opt_init_numbers(struct opt *o)
 {
     uint32_t size = 64;
-    while (size < o->ir->value_count + o->ir->value_count / 2) {
+    while (size < TABLE_MAX && size < o->ir->value_count + o->ir->value_count / 2) {
         size *= 2;
     }
     o->table = jit_alloc(o->j, size, sizeof(*o->table));
@@ -22,13 +23,16 @@ static uint64_t mix(uint64_t hash, uint64_t part)
     return hash ^ hash >> 29;
 }
 
+// Few operations have more than two operands and a number.
 static uint32_t hash_of(const struct ir_value *v)
 {
     uint64_t kind = (uint64_t)v->op << 24 | (uint64_t)v->width << 16 | (uint64_t)v->cond << 8 | v->cwidth;
-    uint64_t hash = mix(kind, (uint64_t)v->a << 32 | v->b);
-    hash = mix(hash, (uint64_t)v->c << 32 | v->d);
-    hash = mix(hash, (uint64_t)v->imm);
-    return (uint32_t)(mix(hash, (uint64_t)(uint32_t)v->disp << 8 | v->scale) >> 16);
+    uint64_t hash = mix(kind << 32 | v->b, (uint64_t)v->a << 24 ^ (uint64_t)v->imm);
+    if ((v->c | v->d | (uint32_t)v->disp) != 0) {
+        hash = mix(hash, (uint64_t)v->c << 32 | v->d);
+        hash = mix(hash, (uint64_t)(uint32_t)v->disp << 8 | v->scale);
+    }
+    return (uint32_t)(hash >> 16);
 }
 
 static bool is_same(const struct ir_value *a, const struct ir_value *b)

@@ -79,14 +79,14 @@ static bool match_bytes(const struct counting *c, uint32_t value, uint32_t *nibb
     return match(c, v->a, IR_SHR, 4, &same) && same == *nibbles;
 }
 
-bool opt_popcount(struct opt *o, uint32_t value)
+bool opt_popcount(struct rewrite *r)
 {
-    struct ir_value *v = ir_at(o->ir, value);
-    struct counting c = {.ir = o->ir, .width = v->width};
+    struct ir_value *v = r->v;
+    struct counting c = {.ir = r->o->ir, .width = v->width};
     uint32_t product, bytes, nibbles, pairs, x;
-    const struct jit_options *options = o->j->options;
-    if (v->op != IR_SHR || options->arch != JIT_X86_64 || (options->cpu & JIT_CPU_POPCNT) == 0 ||
-        !match(&c, value, IR_SHR, c.width - 8, &product) ||
+    const struct jit_options *options = r->o->j->options;
+    if (options->arch != JIT_X86_64 || (options->cpu & JIT_CPU_POPCNT) == 0 ||
+        !match(&c, r->value, IR_SHR, c.width - 8, &product) ||
         !match(&c, product, IR_MUL, 0x0101010101010101, &bytes) || !match_bytes(&c, bytes, &nibbles) ||
         !match_nibbles(&c, nibbles, &pairs) || !match_pairs(&c, pairs, &x)) {
         return false;

@@ -14,6 +14,10 @@ struct pruner {
     bool changed;
 };
 
+// What `extra` of a block says whose BRANCH was decided: which of its places among the predecessors of the
+// successor that it has left is kept, when there are two. `edge` of a block: places that will go.
+enum { UNDECIDED, KEEP_FIRST, KEEP_SECOND, KEEP_NONE };
+
 // --- decided branches ----------------------------------------------------------------------------
 
 // Successor that a BRANCH always takes; 2: unknown.
@@ -68,7 +72,8 @@ static unsigned edge_to(const struct ir *ir, uint32_t above, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(ir, above);
     for (unsigned i = 0; i < 2 && b->succ[0] != b->succ[1]; i++) {
-        if (ir_block_at(ir, b->succ[i])->pred_count == 1 && ir_dominates(ir, b->succ[i], block)) {
+        const struct ir_block *to = ir_block_at(ir, b->succ[i]);
+        if (to->pred_count - to->edge == 1 && ir_dominates(ir, b->succ[i], block)) {
             return i;
         }
     }
@@ -101,39 +106,50 @@ static unsigned decided_above(struct pruner *p, uint32_t block)
 
 // --- the graph -----------------------------------------------------------------------------------
 
-// Both edges of `block` go to the same block: PHIs take what comes along edge `taken` at both places, so that
-// it does not matter which place goes.
-static void equalize(const struct ir *ir, uint32_t block, uint32_t to, unsigned taken)
-{
-    const struct ir_block *b = ir_block_at(ir, to);
-    uint32_t places[2] = {0, 0};
-    for (uint32_t p = 0, n = 0; p < b->pred_count && n < 2; p++) {
-        if (b->preds[p] == block) {
-            places[n++] = p;
-        }
-    }
-    for (uint32_t v = b->first; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
-        uint32_t *list = ir_pool(ir, ir_at(ir, v));
-        list[places[1 - taken]] = list[places[taken]];
-    }
-}
-
 static void take(struct pruner *p, uint32_t block, unsigned taken)
 {
     struct ir_block *b = ir_block_at(p->ir, block);
     struct ir_value *v = ir_at(p->ir, b->last);
-    uint32_t to = b->succ[taken], other = b->succ[1 - taken];
-    if (to == other) {
-        equalize(p->ir, block, to, taken);
-    }
-    ir_remove_edge(p->ir, block, other);
-    b->succ[0] = to;
+    b->extra = b->succ[0] == b->succ[1] && taken == 1 ? KEEP_SECOND : KEEP_FIRST;
+    ir_block_at(p->ir, b->succ[1 - taken])->edge++;
+    b->succ[0] = b->succ[taken];
     b->succ[1] = IR_NONE;
     v->op = IR_JUMP;
     v->a = v->b = IR_NONE;
     v->cond = v->cwidth = v->flags = 0;
     v->imm = 0;
     p->changed = true;
+}
+
+// Whether the next place of `from` among the predecessors of `block` is kept.
+static bool keeps(struct ir_block *from, uint32_t block)
+{
+    if (from->extra == UNDECIDED) {
+        return true;
+    }
+    if (from->succ[0] != block || from->extra == KEEP_NONE) {
+        return false;
+    }
+    bool kept = from->extra == KEEP_FIRST;
+    from->extra = kept ? KEEP_NONE : KEEP_FIRST;
+    return kept;
+}
+
+static void drop_edges(struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        uint32_t left = 0;
+        for (uint32_t p = 0; p < b->pred_count && b->edge != 0; p++) {
+            if (keeps(ir_block_at(ir, b->preds[p]), ir->order[i])) {
+                ir_move_edge(ir, b, left++, p);
+            }
+        }
+        if (b->edge != 0) {
+            ir_keep_edges(ir, b, left);
+            b->edge = 0;
+        }
+    }
 }
 
 static ebpf_result_t decide_all(struct pruner *p)
@@ -149,6 +165,10 @@ static ebpf_result_t decide_all(struct pruner *p)
     if (p->table == NULL) {
         return EBPF_NO_MEMORY;
     }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir_block_at(ir, ir->order[i])->extra = UNDECIDED;
+        ir_block_at(ir, ir->order[i])->edge = 0;
+    }
     // Dominators stay what they are while edges go, or become more; blocks come after those that dominate
     // them.
     for (uint32_t i = 0; i < ir->order_count; i++) {
@@ -162,18 +182,24 @@ static ebpf_result_t decide_all(struct pruner *p)
             take(p, block, taken);
         }
     }
+    if (p->changed) {
+        drop_edges(p->ir);
+    }
     jit_rewind(p->j, mark);
     return EBPF_SUCCESS;
 }
 
 // --- merging -------------------------------------------------------------------------------------
 
-static void replace_pred(const struct ir *ir, uint32_t block, uint32_t from, uint32_t by)
+// Predecessors that went into others: `extra` says into which.
+static void replace_preds(const struct ir *ir)
 {
-    const struct ir_block *b = ir_block_at(ir, block);
-    for (uint32_t p = 0; p < b->pred_count; p++) {
-        if (b->preds[p] == from) {
-            b->preds[p] = by;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            while (ir_block_at(ir, b->preds[p])->first == IR_NONE) {
+                b->preds[p] = ir_block_at(ir, b->preds[p])->extra;
+            }
         }
     }
 }
@@ -191,9 +217,7 @@ static void merge(struct ir *ir, uint32_t to, uint32_t from)
             ir_become_copy(ir, v, ir_pool(ir, value)[0]);
         }
     }
-    for (uint32_t i = 0; i < ir_successor_count(f); i++) {
-        replace_pred(ir, ir_successor(f, i), from, to);
-    }
+    f->extra = to;
     b->last = f->last;
     b->succ[0] = f->succ[0];
     b->succ[1] = f->succ[1];
@@ -220,6 +244,9 @@ static bool merge_all(struct ir *ir)
             merged = true;
         }
     }
+    if (merged) {
+        replace_preds(ir);
+    }
     return merged;
 }
 
@@ -231,10 +258,13 @@ ebpf_result_t opt_prune(struct jit *j)
         TRY(ir_find_order(j));
         j->changed = true;
     }
-    if (!merge_all(&j->ir) && !p.changed) {
+    bool merged = merge_all(&j->ir);
+    if (!merged && !p.changed) {
         return EBPF_SUCCESS;
     }
     TRY(ir_clean(j));
-    TRY(ir_find_order(j));
+    if (merged) {
+        TRY(ir_find_order(j));
+    }
     return ir_find_loops(j);
 }

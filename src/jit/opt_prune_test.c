@@ -51,6 +51,31 @@ static void two_edges_to_one_block(void)
                    opt_prune, one_block);
 }
 
+// Edges leave a block all at once: what stays keeps its operand.
+static void edges_that_go_together(void)
+{
+    fixture_expect("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = const #7\n"
+                   "  branch ult64 v1, v2 -> b2, b3\nb2: <- b1\n  branch eq64 v1, v1 -> b4, b4\n"
+                   "b3: <- b1\n  branch ne64 v1, v1 -> b4, b5\nb5: <- b3\n  jump -> b4\n"
+                   "b4: <- b2, b2, b3, b5\n  v4 = phi v1, v3, v3, v2\n  v5 = phi v2, v3, v3, v1\n"
+                   "  v6 = sub64 v4, v5\n  ret v6\n",
+                   opt_prune,
+                   "func 0 entry b1\n"
+                   "b1:\n"
+                   "  v1 = param #0\n"
+                   "  v2 = param #1\n"
+                   "  branch ult64 v1, v2 -> b2, b3\n"
+                   "b3: <- b1\n"
+                   "  jump -> b4\n"
+                   "b2: <- b1\n"
+                   "  jump -> b4\n"
+                   "b4: <- b2, b3\n"
+                   "  v4 = phi v1, v2\n"
+                   "  v5 = phi v2, v1\n"
+                   "  v6 = sub64 v4, v5\n"
+                   "  ret v6\n");
+}
+
 TEST_SUITE(opt_prune)
 {
     RUN(a_constant_comparison);
@@ -58,4 +83,5 @@ TEST_SUITE(opt_prune)
     RUN(a_test_of_another_width);
     RUN(a_test_that_does_not_dominate);
     RUN(two_edges_to_one_block);
+    RUN(edges_that_go_together);
 }

@@ -24,8 +24,11 @@ static enum opt_truth negate(enum opt_truth truth)
     return truth == OPT_UNKNOWN ? OPT_UNKNOWN : truth == OPT_TRUE ? OPT_FALSE : OPT_TRUE;
 }
 
-static enum opt_truth less(int64_t a_least, int64_t a_most, int64_t b_least, int64_t b_most)
+static enum opt_truth less_signed(struct opt_fact a, struct opt_fact b, unsigned width)
 {
+    int64_t a_least, a_most, b_least, b_most;
+    opt_signed_range(a, width, &a_least, &a_most);
+    opt_signed_range(b, width, &b_least, &b_most);
     return a_most < b_least ? OPT_TRUE : a_least >= b_most ? OPT_FALSE : OPT_UNKNOWN;
 }
 
@@ -61,9 +64,6 @@ enum opt_truth opt_decide(unsigned cond, unsigned cwidth, struct opt_fact a, str
     }
     a = opt_low(a, cwidth);
     b = opt_low(b, cwidth);
-    int64_t a_least, a_most, b_least, b_most;
-    opt_signed_range(a, cwidth, &a_least, &a_most);
-    opt_signed_range(b, cwidth, &b_least, &b_most);
     switch (cond) {
     case IR_EQ: return equal(a, b);
     case IR_NE: return negate(equal(a, b));
@@ -71,10 +71,10 @@ enum opt_truth opt_decide(unsigned cond, unsigned cwidth, struct opt_fact a, str
     case IR_UGE: return negate(less_unsigned(a, b));
     case IR_UGT: return less_unsigned(b, a);
     case IR_ULE: return negate(less_unsigned(b, a));
-    case IR_SLT: return less(a_least, a_most, b_least, b_most);
-    case IR_SGE: return negate(less(a_least, a_most, b_least, b_most));
-    case IR_SGT: return less(b_least, b_most, a_least, a_most);
-    case IR_SLE: return negate(less(b_least, b_most, a_least, a_most));
+    case IR_SLT: return less_signed(a, b, cwidth);
+    case IR_SGE: return negate(less_signed(a, b, cwidth));
+    case IR_SGT: return less_signed(b, a, cwidth);
+    case IR_SLE: return negate(less_signed(b, a, cwidth));
     case IR_SET: return intersects(a, b);
     default: return negate(intersects(a, b));
     }

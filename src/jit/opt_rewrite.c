@@ -5,12 +5,8 @@
 void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value)
 {
     struct ir_value *v = ir_at(o->ir, value);
-    bool listed = ir_op_info(v->op)->operands[0] == 'p';
-    uint32_t a = listed ? IR_NONE : v->a, b = listed ? IR_NONE : v->b;
-    *r = (struct rewrite){.o = o, .value = value, .v = v, .a = ir_at(o->ir, a), .b = ir_at(o->ir, b)};
+    *r = (struct rewrite){.o = o, .value = value, .v = v, .a = ir_at(o->ir, v->a), .b = ir_at(o->ir, v->b)};
     r->mask = fold_mask(v->width);
-    r->fact_a = opt_low(opt_fact_of(o, a), v->width);
-    r->fact_b = opt_low(opt_fact_of(o, b), v->width);
     r->has_number = r->b->op == IR_CONST;
     r->number = (uint64_t)r->b->imm & r->mask;
 }

@@ -10,13 +10,28 @@ struct rewrite {
     struct opt *o;
     uint32_t value;
     struct ir_value *v;
-    struct ir_value *a, *b;         // definitions of its operands; of IR_NONE: a NOP
-    struct opt_fact fact_a, fact_b; // of the low `width` bits
-    uint64_t mask;                  // of the width
-    uint64_t number;                // b, in the width, where it is a constant
+    struct ir_value *a, *b; // definitions of its operands; of IR_NONE: a NOP
+    uint64_t mask;          // of the width
+    uint64_t number;        // b, in the width, where it is a constant
     bool has_number;
 };
 void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value);
+// Facts of the low `width` bits of its operands.
+static inline struct opt_fact rewrite_fact_a(const struct rewrite *r)
+{
+    return opt_low(opt_fact_of(r->o, r->v->a), r->v->width);
+}
+static inline struct opt_fact rewrite_fact_b(const struct rewrite *r)
+{
+    return opt_low(opt_fact_of(r->o, r->v->b), r->v->width);
+}
+
+// Each simplifies the value once and says whether it changed; where not, `r` still describes it. Operands are
+// resolved and numbered, none is an `imm`.
+bool opt_algebra(struct rewrite *r);  // opt_algebra.c: ADD to XOR, UDIV to SMOD, NEG, SEXT, ZEXT, BSWAP
+bool opt_shifts(struct rewrite *r);   // opt_shifts.c: SHL to ROL, rotations in OR, ADD and XOR
+bool opt_compare(struct rewrite *r);  // opt_compare.c: BRANCH and SELECT
+bool opt_popcount(struct rewrite *r); // opt_popcount.c: SHR
 
 // All return true, so that rules can return them; `v` becomes ...
 // ... another value, of 64 bits

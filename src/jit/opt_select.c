@@ -73,20 +73,30 @@ static bool find_shape(const struct ir *ir, uint32_t block, struct diamond *d)
     return first == second && first != block && (d->sides[0] != IR_NONE || d->sides[1] != IR_NONE);
 }
 
-static bool find_places(const struct ir *ir, struct diamond *d)
+// Places of all edges among the predecessors of where they go: for a BRANCH of both. Edges stay where they
+// are until ir_find_order takes out those of the sides that nothing goes to any more.
+static ebpf_result_t list_places(struct jit *j, uint32_t (**places)[2])
 {
-    const struct ir_block *join = ir_block_at(ir, d->join);
-    for (unsigned i = 0; i < 2; i++) {
-        uint32_t pred = d->sides[i] != IR_NONE ? d->sides[i] : d->from, p = 0;
-        while (p < join->pred_count && join->preds[p] != pred) {
-            p++;
-        }
-        if (p == join->pred_count) {
-            return false;
-        }
-        d->places[i] = p;
+    const struct ir *ir = &j->ir;
+    *places = jit_room(j, ir->block_count, sizeof(**places));
+    if (*places == NULL) {
+        return EBPF_NO_MEMORY;
     }
-    return true;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            const struct ir_block *from = ir_block_at(ir, b->preds[p]);
+            (*places)[b->preds[p]][from->succ[0] == ir->order[i] ? 0 : 1] = p;
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+static void find_places(struct diamond *d, uint32_t (*places)[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        d->places[i] = d->sides[i] != IR_NONE ? places[d->sides[i]][0] : places[d->from][i];
+    }
 }
 
 // One PHI depends on the way, no more.
@@ -140,10 +150,7 @@ static ebpf_result_t convert(struct jit *j, const struct diamond *d)
     bool keeps_direct = d->sides[0] == IR_NONE || d->sides[1] == IR_NONE;
     unsigned kept = keeps_direct && d->sides[1] == IR_NONE ? 1 : 0;
     list[d->places[kept]] = select;
-    uint32_t side = d->sides[1 - kept];
-    ir_remove_edge(ir, side, d->join);
-    ir_block_at(ir, side)->succ[0] = IR_NONE;
-    ir_block_at(ir, side)->pred_count = 0;
+    ir_block_at(ir, d->sides[1 - kept])->pred_count = 0;
     from->succ[0] = d->sides[kept] != IR_NONE ? d->sides[kept] : d->join;
     from->succ[1] = IR_NONE;
     end->op = IR_JUMP;
@@ -153,17 +160,35 @@ static ebpf_result_t convert(struct jit *j, const struct diamond *d)
     return EBPF_SUCCESS;
 }
 
-ebpf_result_t opt_select(struct jit *j)
+static ebpf_result_t convert_all(struct jit *j, bool *changed)
 {
     struct ir *ir = &j->ir;
-    bool changed = false;
+    uint32_t(*places)[2] = NULL;
     for (uint32_t i = ir->order_count; i-- > 0;) { // inner ones first
         struct diamond d;
-        if (find_shape(ir, ir->order[i], &d) && find_places(ir, &d) && find_phi(ir, &d)) {
+        if (!find_shape(ir, ir->order[i], &d)) {
+            continue;
+        }
+        if (places == NULL) {
+            TRY(list_places(j, &places));
+        }
+        find_places(&d, places);
+        if (find_phi(ir, &d)) {
             TRY(convert(j, &d));
-            changed = true;
+            bool direct = ir_block_at(ir, d.from)->succ[0] == d.join;
+            places[d.from][0] = direct ? d.places[d.sides[0] == IR_NONE ? 0 : 1] : 0;
+            *changed = true;
         }
     }
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t opt_select(struct jit *j)
+{
+    bool changed = false;
+    size_t mark = j->memory.used;
+    TRY(convert_all(j, &changed));
+    jit_rewind(j, mark);
     if (!changed) {
         return EBPF_SUCCESS;
     }

@@ -25,6 +25,38 @@ static void a_diamond(void)
         "  v5 = sub64 v1, v2\n  v10 = select64 set32 v1, v2 ? v4 : v5\n  ret v10\n");
 }
 
+// The sides of the first one that goes are still among the predecessors when the second one is looked at.
+static void two_with_one_join(void)
+{
+    fixture_expect("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = load64 [v1]\n"
+                   "  branch ult64 v3, v2 -> b2, b3\n"
+                   "b2: <- b1\n  v4 = load64 [v1 + 8]\n  branch eq64 v4, v2 -> b4, b6\n"
+                   "b4: <- b2\n  v5 = add64 v4, v2\n  jump -> b6\n"
+                   "b3: <- b1\n  v6 = load64 [v1 + 16]\n  branch ne64 v6, v2 -> b6, b5\n"
+                   "b5: <- b3\n  v7 = sub64 v6, v2\n  jump -> b6\n"
+                   "b6: <- b2, b4, b3, b5\n  v8 = phi v4, v5, v6, v7\n  ret v8\n",
+                   opt_select,
+                   "func 0 entry b1\n"
+                   "b1:\n"
+                   "  v1 = param #0\n"
+                   "  v2 = param #1\n"
+                   "  v3 = load64 [v1]\n"
+                   "  branch ult64 v3, v2 -> b2, b3\n"
+                   "b3: <- b1\n"
+                   "  v6 = load64 [v1 + 16]\n"
+                   "  v7 = sub64 v6, v2\n"
+                   "  v16 = select64 ne64 v6, v2 ? v6 : v7\n"
+                   "  jump -> b6\n"
+                   "b2: <- b1\n"
+                   "  v4 = load64 [v1 + 8]\n"
+                   "  v5 = add64 v4, v2\n"
+                   "  v15 = select64 eq64 v4, v2 ? v5 : v4\n"
+                   "  jump -> b6\n"
+                   "b6: <- b2, b3\n"
+                   "  v8 = phi v15, v16\n"
+                   "  ret v8\n");
+}
+
 static void check_stays(const char *text)
 {
     REQUIRE(fixture_parse(text));
@@ -44,5 +76,6 @@ TEST_SUITE(opt_select)
 {
     RUN(a_triangle);
     RUN(a_diamond);
+    RUN(two_with_one_join);
     RUN(what_stays);
 }

@@ -85,7 +85,7 @@ static bool simplify_shr(struct rewrite *r)
         (take_out(r, inner, count) || merge_shifts(r, inner, count))) {
         return true;
     }
-    if (width == 64 && r->fact_a.max <= UINT32_MAX && count < 32) {
+    if (width == 64 && rewrite_fact_a(r).max <= UINT32_MAX && count < 32) {
         r->v->width = 32;
         r->mask = UINT32_MAX;
         return rewrite_with(r, IR_SHR, r->v->a, count);
@@ -116,7 +116,7 @@ static bool simplify_sar(struct rewrite *r)
 static bool simplify_shift(struct rewrite *r)
 {
     uint64_t top = (uint64_t)1 << (r->v->width - 1);
-    if (r->v->op == IR_SAR && r->fact_a.max < top) {
+    if (r->v->op == IR_SAR && rewrite_fact_a(r).max < top) {
         r->v->op = IR_SHR;
         return true;
     }
@@ -185,29 +185,21 @@ static bool rotate(struct rewrite *r, const struct ir_value *left, const struct 
 // Operands of 32 bits: shifts look at the low half, so extensions in front of them do not matter.
 static bool read_source(struct rewrite *r)
 {
-    uint32_t a = rewrite_source(r, r->v->a);
-    if (r->v->width != 32 || a == r->v->a) {
+    uint32_t a = r->v->width == 32 ? rewrite_source(r, r->v->a) : r->v->a;
+    if (a == r->v->a) {
         return false;
     }
     r->v->a = a;
     return true;
 }
 
-bool opt_shifts(struct opt *o, uint32_t value)
+bool opt_shifts(struct rewrite *r)
 {
-    struct rewrite r;
-    rewrite_init(&r, o, value);
-    if ((r.v->flags & IR_IMM) != 0) {
-        return false;
-    }
-    switch (r.v->op) {
+    switch (r->v->op) {
     case IR_SHL:
     case IR_SHR:
     case IR_SAR:
-    case IR_ROL: return simplify_shift(&r) || read_source(&r);
-    case IR_OR:
-    case IR_ADD:
-    case IR_XOR: return rotate(&r, r.a, r.b) || rotate(&r, r.b, r.a);
-    default: return false;
+    case IR_ROL: return simplify_shift(r) || read_source(r);
+    default: return rotate(r, r->a, r->b) || rotate(r, r->b, r->a);
     }
 }

@@ -2,7 +2,7 @@
 // opt_simplify: one walk over the dominator tree that rewrites every value by the rules of opt_algebra.c,
 // opt_shifts.c and opt_compare.c until none applies, folds what is known, and numbers what is left. Facts are
 // found before, and kept up to date on the way.
-#include "jit/opt.h"
+#include "jit/opt_rewrite.h"
 
 #define TRIES 8 // rules for one value
 
@@ -18,6 +18,31 @@ static void resolve_operands(const struct ir *ir, struct ir_value *v)
 static bool is_pure(const struct ir_value *v)
 {
     return (ir_op_info(v->op)->flags & IR_PURE) != 0;
+}
+
+// Rules by operation.
+enum { ALGEBRA = 1, SHIFTS = 2, POPCOUNT = 4, COMPARE = 8 };
+static const uint8_t rules[IR_OP_COUNT] = {
+    [IR_ADD] = ALGEBRA | SHIFTS,  [IR_SUB] = ALGEBRA,         [IR_MUL] = ALGEBRA,
+    [IR_AND] = ALGEBRA,           [IR_OR] = ALGEBRA | SHIFTS, [IR_XOR] = ALGEBRA | SHIFTS,
+    [IR_UDIV] = ALGEBRA,          [IR_UMOD] = ALGEBRA,        [IR_SDIV] = ALGEBRA,
+    [IR_SMOD] = ALGEBRA,          [IR_NEG] = ALGEBRA,         [IR_ZEXT] = ALGEBRA,
+    [IR_SEXT] = ALGEBRA,          [IR_BSWAP] = ALGEBRA,       [IR_SHL] = SHIFTS,
+    [IR_SHR] = SHIFTS | POPCOUNT, [IR_SAR] = SHIFTS,          [IR_ROL] = SHIFTS,
+    [IR_BRANCH] = COMPARE,        [IR_SELECT] = COMPARE,
+};
+
+static bool apply(struct opt *o, uint32_t value)
+{
+    const struct ir_value *v = ir_at(o->ir, value);
+    uint8_t set = rules[v->op];
+    if (set == 0 || (v->flags & IR_IMM) != 0) {
+        return false;
+    }
+    struct rewrite r;
+    rewrite_init(&r, o, value);
+    return ((set & ALGEBRA) != 0 && opt_algebra(&r)) || ((set & SHIFTS) != 0 && opt_shifts(&r)) ||
+           ((set & POPCOUNT) != 0 && opt_popcount(&r)) || ((set & COMPARE) != 0 && opt_compare(&r));
 }
 
 // All operands are known.
@@ -58,19 +83,32 @@ static void simplify_store(struct opt *o, struct ir_value *v)
     }
 }
 
+// What is left of it gets a number, or becomes a copy.
+static void number(struct opt *o, uint32_t value)
+{
+    uint32_t same = opt_number(o, value);
+    if (same != IR_NONE) {
+        ir_become_copy(o->ir, value, same);
+    }
+}
+
 static void rewrite(struct opt *o, uint32_t value)
 {
     struct ir_value *v = ir_at(o->ir, value);
+    if (v->op == IR_CONST) {
+        opt_update(o, value);
+        number(o, value);
+        return;
+    }
     resolve_operands(o->ir, v);
-    simplify_store(o, v);
     if (!is_pure(v) && v->op != IR_BRANCH) {
+        simplify_store(o, v);
         opt_update(o, value);
         return;
     }
     o->pc = v->pc;
     for (unsigned n = 0; n < TRIES && !o->full; n++) {
-        if (fold(o, value) || !(opt_algebra(o, value) || opt_shifts(o, value) || opt_popcount(o, value) ||
-                                opt_compare(o, value))) {
+        if (fold(o, value) || !apply(o, value)) {
             break;
         }
     }
@@ -82,10 +120,7 @@ static void rewrite(struct opt *o, uint32_t value)
     if (v->op != IR_CONST && v->op != IR_COPY && fact.min == fact.max) {
         ir_become_const(o->ir, value, (int64_t)fact.min);
     }
-    uint32_t same = opt_number(o, value);
-    if (same != IR_NONE) {
-        ir_become_copy(o->ir, value, same);
-    }
+    number(o, value);
 }
 
 // PHIs that can have one value only. Constants go behind all PHIs.
@@ -130,6 +165,7 @@ static void rewrite_block(struct opt *o, uint32_t block)
         o->prev = v;
         v = next;
     }
+    opt_leave(o, block);
 }
 
 static ebpf_result_t rewrite_all(struct opt *o)
@@ -146,19 +182,17 @@ static ebpf_result_t simplify(struct jit *j, bool *changed)
 {
     struct opt o;
     TRY(opt_init(&o, j));
-    TRY(opt_find_facts(&o));
+    TRY(opt_prepare_facts(&o));
     TRY(rewrite_all(&o));
-    TRY(ir_clean(j));
-    bool copies = false;
-    TRY(opt_narrow(&o, &copies));
+    TRY(opt_narrow(&o));
     *changed = o.changed;
     opt_fini(&o);
-    return copies ? ir_clean(j) : EBPF_SUCCESS;
+    return EBPF_SUCCESS;
 }
 
 ebpf_result_t opt_simplify(struct jit *j)
 {
-    TRY(ir_clean(j)); // copies, and numbers of uses
+    ir_count_uses(&j->ir);
     return simplify(j, &j->changed);
 }
 

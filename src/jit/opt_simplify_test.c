@@ -55,6 +55,8 @@ static const struct rule rules[] = {
          "v3 = zext64 v1, #16;v4 = zext64 v2, #8;v9 = udiv32 v3, v4;ret v9"),
     RULE("remainder of what is smaller", "v3 = zext64 v1, #8;v4 = const #1000;v9 = umod64 v3, v4 !nonzero",
          "v3 = zext64 v1, #8;ret v3"),
+    RULE("what an exchange compares", "v4 = add64 v1, v2;v9 = cmpxchg64 [v1], v4, v2",
+         "v4 = add64 v1, v2;v9 = cmpxchg64 [v1], v4, v2;ret v9"),
     RULE("shift count beyond the width", "v3 = const #33;v9 = shl32 v1, v3",
          "v11 = const #1;v9 = shl32 v1, v11;ret v9"),
     RULE("the same twice", "v3 = mul64 v1, v2;v4 = mul64 v2, v1;v9 = xor64 v3, v4", "v9 = const #0;ret v9"),

@@ -65,10 +65,14 @@ struct jit_move {
     struct jit_location to, from;
 };
 
+_Static_assert(IR_OP_COUNT <= 64, "operations are bits of alloc_result.ops");
+#define OP_BIT(op) ((uint64_t)1 << (op))
 struct alloc_result {
     uint32_t used;       // registers that are written
     uint32_t slot_count; // spill slots of 8 bytes
     bool spilled;        // the second scratch register is free for the emitter
+    uint64_t ops;        // bits: operations that there are
+    uint32_t calls;      // CALL and CALL_LOCAL
 };
 
 // Where `value` is. Register, slot, or something that is made again at each use.

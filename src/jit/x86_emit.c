@@ -79,25 +79,31 @@ static void survey_local_call(struct x86_emitter *e, const struct ir_value *v, u
     }
 }
 
+static uint32_t used_by_local_calls(struct x86_emitter *e)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < e->ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(e->ir, e->ir->order[i]);
+        for (uint32_t n = b->first; n != IR_NONE; n = ir_at(e->ir, n)->next) {
+            if (ir_at(e->ir, n)->op == IR_CALL_LOCAL) {
+                survey_local_call(e, ir_at(e->ir, n), &used);
+            }
+        }
+    }
+    return used;
+}
+
 // Counts patches and finds out what kind of frame is needed, and registers that are used beyond the
 // allocator's.
 static void survey(struct x86_emitter *e, uint32_t *patches, uint32_t *used)
 {
-    for (uint32_t i = 0; i < e->ir->order_count; i++) {
-        *patches += 4; // two branches, a loop's head, a tail call
-        const struct ir_block *b = ir_block_at(e->ir, e->ir->order[i]);
-        for (uint32_t n = b->first; n != IR_NONE; n = ir_at(e->ir, n)->next) {
-            const struct ir_value *v = ir_at(e->ir, n);
-            e->uses_frame |= v->op == IR_FRAME;
-            e->calls_c |= v->op == IR_CALL;
-            if (v->op == IR_CALL || v->op == IR_CALL_LOCAL) {
-                e->calls = true;
-                *patches += 1;
-            }
-            if (v->op == IR_CALL_LOCAL) {
-                survey_local_call(e, v, used);
-            }
-        }
+    const struct alloc_result *a = e->j->allocation;
+    *patches += 4 * e->ir->order_count + a->calls; // two branches, a loop's head, a tail call; calls
+    e->uses_frame = (a->ops & OP_BIT(IR_FRAME)) != 0;
+    e->calls_c = (a->ops & OP_BIT(IR_CALL)) != 0;
+    e->calls = a->calls != 0;
+    if ((a->ops & OP_BIT(IR_CALL_LOCAL)) != 0) {
+        *used |= used_by_local_calls(e);
     }
 }
 

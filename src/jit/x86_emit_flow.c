@@ -188,6 +188,8 @@ void x86_emit_ret(struct x86_emitter *e, const struct ir_value *v)
     x86_bytes(&e->code, 0xc3, 1);
 }
 
+// Windows' unwinder undoes the rest of an epilogue by reading it: it has nothing but the addition, pops and a
+// jump, which has REX.W when it goes to a register.
 void x86_emit_tail(struct x86_emitter *e, const struct ir_value *v)
 {
     const struct jit_convention *c = e->convention;
@@ -198,7 +200,11 @@ void x86_emit_tail(struct x86_emitter *e, const struct ir_value *v)
         moves[i] = (struct jit_move){x86_in_reg(regs[i]), alloc_location(e->ir, values[i])};
     }
     x86_moves(e, moves, ARRAY_SIZE(values));
-    x86_epilogue(e);
     x86_mov(&e->code, 64, X86_SCRATCH, X86_RAX);
-    x86_jump_scratch(e);
+    x86_epilogue(e);
+    if (e->j->options->retpoline) {
+        x86_jump_scratch(e);
+    } else {
+        x86_bytes(&e->code, 0xe3ff49, 3); // jmp r11
+    }
 }

@@ -188,7 +188,8 @@ static bool parse(const struct jit_options *options)
 
 static ebpf_result_t run_passes(const struct jit_options *options)
 {
-    m.code = (struct jit_code){.code = m.buffer, .capacity = CODE};
+    m.code = (struct jit_code){
+        .code = m.buffer, .capacity = CODE, .frames = m.frames, .frame_capacity = ARRAY_SIZE(m.frames)};
     if (!parse(options)) {
         return EBPF_FAILED;
     }
@@ -308,8 +309,75 @@ static void large_frames_are_touched_or_refused(void)
     check_large_frame();
 }
 
+// The divisor comes from a division, whose result is best left where the next one has its dividend.
+static void check_divisors(void)
+{
+    static const char *const ops[] = {"udiv64", "umod64", "sdiv64", "smod64", "udiv32", "umod32"};
+    struct jit_options options = options_of(m.config);
+    for (unsigned i = 0; i < ARRAY_SIZE(ops) * ARRAY_SIZE(ops); i++) {
+        const char *first = ops[i / ARRAY_SIZE(ops)], *second = ops[i % ARRAY_SIZE(ops)];
+        str_format(function_text, TEXT,
+                   "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = %s v1, v2\n"
+                   "  v4 = %s v1, v3\n  ret v4\n",
+                   first, second);
+        m.what = second;
+        if (!make_code(&options)) {
+            return;
+        }
+        const uint64_t a = 1000003, b = 677, c = first[1] == 'd' ? a / b : a % b;
+        expect(run(a, b), second[1] == 'd' ? a / c : a % c, first);
+    }
+}
+
+static void divisors_stay_out_of_the_way(void)
+{
+    each_config(check_divisors);
+}
+
+// What comes back from the end of the code of a function: pops, addition to rsp.
+static uint32_t epilogue_of(const uint8_t *code, uint32_t end, uint32_t pushes)
+{
+    for (uint32_t i = 0; i < pushes; i++) {
+        CHECK(code[end - 1] >= 0x58 && code[end - 1] <= 0x5f);
+        end -= end > 1 && code[end - 2] == 0x41 ? 2 : 1;
+    }
+    CHECK(code[end - 4] == 0x48 && code[end - 3] == 0x83 && code[end - 2] == 0xc4); // add rsp, imm8
+    return end - 4;
+}
+
+static void check_tail(void)
+{
+    struct jit_options options = options_of(m.config);
+    str_format(function_text, TEXT,
+               "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #5\n  v3 = param #6\n  v4 = frame\n"
+               "  store64 [v4 - 8], v1\n  v5 = call #4096 (v4, v4, v4, v4, v4, v2)\n"
+               "  tail v5, v1, v2, v3\n");
+    m.what = "tail";
+    m.frame_low = 16;
+    bool made = make_code(&options);
+    m.frame_low = 0;
+    if (!made) {
+        return;
+    }
+    const struct jit_frame *frame = &m.frames[0];
+    const uint8_t *code = m.code.code;
+    uint32_t end = frame->end, jump = options.retpoline ? 5 : 3;
+    CHECK(frame->pushed_count >= 3 || options.registers != 0);
+    CHECK(options.retpoline ? code[end - 5] == 0xe9 : memcmp(code + end - 3, "\x49\xff\xe3", 3) == 0);
+    end = epilogue_of(code, end - jump, frame->pushed_count);
+    CHECK(memcmp(code + end - 3, "\x49\x89\xc3", 3) == 0); // mov r11, rax
+}
+
+// Windows' unwinder reads the rest of an epilogue: nothing else may be in it.
+static void tail_calls_end_in_an_epilogue(void)
+{
+    each_config(check_tail);
+}
+
 TEST_SUITE(x86_ir)
 {
+    RUN(divisors_stay_out_of_the_way);
+    RUN(tail_calls_end_in_an_epilogue);
     RUN(random_functions_agree_with_the_interpreter);
     RUN(large_frames_are_touched_or_refused);
     RUN(switches_go_through_their_table);

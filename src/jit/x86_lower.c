@@ -490,10 +490,11 @@ ebpf_result_t x86_lower(struct jit *j)
             l.at = n;
             resolve_operands(&l, ir_at(l.ir, n));
             lower_value(&l, n);
+            lower_count_address(l.ir, ir_at(l.ir, n));
             l.previous = n;
         }
     }
-    lower_addresses(j, legal);
+    lower_fold_addresses(j, legal);
     lower_sums(j, legal);
     return l.full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }

@@ -18,6 +18,10 @@ struct bench_run {
     void *state;
 };
 
-enum bench_engine { BENCH_JIT, BENCH_INTERP };
+enum bench_engine {
+    BENCH_JIT,
+    BENCH_INTERP,
+    BENCH_MODULE, // C by a compiler of this machine; for programs without maps and helpers
+};
 bool bench_open_program(struct bench_run *r, const char *path, enum bench_engine engine);
 bool bench_open_kernel(struct bench_run *r, const char *path); // false: not permitted, or refused

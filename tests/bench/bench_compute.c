@@ -13,8 +13,9 @@
 #include "tests/bench/bench.h"
 
 enum { MAX_REPS = 50, SLICE_NS = 10000000 };
-enum column { CLANG, SCALAR, JIT, INTERP, KERNEL, COLUMNS };
-static const char *const column_names[COLUMNS] = {"clang-O2", "clang-scalar", "jit", "interp", "kernel-jit"};
+enum column { CLANG, SCALAR, JIT, MODULE, INTERP, KERNEL, COLUMNS };
+static const char *const column_names[COLUMNS] = {"clang-O2", "clang-scalar", "jit",
+                                                  "native",   "interp",       "kernel-jit"};
 
 typedef uint64_t native_fn(uint8_t *memory, uint64_t size);
 #define PROGRAM(name) native_fn bench_##name##_clang, bench_##name##_scalar;
@@ -108,6 +109,7 @@ static void open_row(struct row *row, const struct program *program)
     open_native(row, SCALAR, program->scalar);
     snprintf(path, sizeof(path), "%s/%s.%s.vm.o", BENCH_OBJECTS, program->name, settings.mcpu);
     row->there[JIT] = bench_open_program(&row->runs[JIT], path, BENCH_JIT);
+    row->there[MODULE] = bench_open_program(&row->runs[MODULE], path, BENCH_MODULE);
     row->there[INTERP] = bench_open_program(&row->runs[INTERP], path, BENCH_INTERP);
     snprintf(path, sizeof(path), "%s/%s.%s.kernel.o", BENCH_OBJECTS, program->name, settings.mcpu);
     row->there[KERNEL] = bench_open_kernel(&row->runs[KERNEL], path);
@@ -188,7 +190,7 @@ static void time_row(struct row *row)
 
 // --- output --------------------------------------------------------------------------------------
 
-static double geometric[COLUMNS];
+static double geometric[COLUMNS], module_to_clang;
 static int counted[COLUMNS];
 
 static void print_header(void)
@@ -197,7 +199,7 @@ static void print_header(void)
     for (int c = 0; c < COLUMNS; c++) {
         printf(" %12s", column_names[c]);
     }
-    printf("   ratio to clang-scalar: jit interp kernel-jit\n");
+    printf("   ratio to clang-scalar: jit native interp kernel-jit\n");
 }
 
 static void count_ratio(const struct row *row, int c)
@@ -205,6 +207,7 @@ static void count_ratio(const struct row *row, int c)
     if (row->there[c]) {
         geometric[c] += log(row->best[c] / row->best[SCALAR]);
         counted[c]++;
+        module_to_clang += c == MODULE ? log(row->best[c] / row->best[CLANG]) : 0;
     }
 }
 
@@ -244,6 +247,10 @@ static void print_means(void)
         }
     }
     printf("\n");
+    if (counted[MODULE] != 0) {
+        printf("%-10s geometric mean of native to clang-O2: %.2f (%d programs)\n", "",
+               exp(module_to_clang / counted[MODULE]), counted[MODULE]);
+    }
 }
 
 static bool is_chosen(const char *name)
@@ -291,10 +298,30 @@ static int run_all(void)
     return wrong == 0 && rows != 0 ? 0 : 1;
 }
 
-static int usage(void)
+static int usage(FILE *to)
 {
-    fprintf(stderr, "usage: bench_compute [--json] [--check] [--mcpu v2|v3] [--reps N] [PROGRAM...]\n");
-    return 2;
+    fprintf(to, "usage: bench_compute [--json] [--check] [--mcpu v2|v3] [--reps N] [PROGRAM...]\n"
+                "PROGRAM is part of a name:");
+    for (int i = 0; i < PROGRAMS; i++) {
+        fprintf(to, " %s", programs[i].name);
+    }
+    fprintf(to, "\n");
+    return to == stdout ? 0 : 2;
+}
+
+static bool names_are_known(void)
+{
+    for (int n = 0; n < settings.name_count; n++) {
+        bool known = false;
+        for (int i = 0; i < PROGRAMS; i++) {
+            known |= strstr(programs[i].name, settings.names[n]) != NULL;
+        }
+        if (!known) {
+            fprintf(stderr, "bench_compute: no program has '%s' in its name\n", settings.names[n]);
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -310,14 +337,14 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--reps") == 0 && i + 1 < argc) {
             settings.reps = atoi(argv[++i]);
         } else {
-            return usage();
+            return usage(strcmp(argv[i], "--help") == 0 ? stdout : stderr);
         }
     }
     settings.names = argv + i;
     settings.name_count = argc - i;
     if ((strcmp(settings.mcpu, "v2") != 0 && strcmp(settings.mcpu, "v3") != 0) || settings.reps < 1 ||
-        settings.reps > MAX_REPS) {
-        return usage();
+        settings.reps > MAX_REPS || !names_are_known()) {
+        return usage(stderr);
     }
     fill_memory();
     return run_all();

@@ -42,10 +42,11 @@ PLAT_CALLS_CODE static bool run_direct(struct bench_run *r, uint8_t *memory, uin
 
 static bool open_direct(struct loaded *l, const struct program *p, enum bench_engine engine)
 {
-    const char *name = engine == BENCH_JIT ? "jit" : "interp";
+    static const char *const names[] = {
+        [BENCH_JIT] = "jit", [BENCH_INTERP] = "interp", [BENCH_MODULE] = "native"};
     uint8_t *bytes = malloc((size_t)p->insn_count * INSN_SLOT_SIZE);
     uint32_t bad_pc;
-    for (l->engine = bk_engines; l->engine->name != NULL && strcmp(l->engine->name, name) != 0;) {
+    for (l->engine = bk_engines; l->engine->name != NULL && strcmp(l->engine->name, names[engine]) != 0;) {
         l->engine++;
     }
     if (bytes != NULL && l->engine->name != NULL &&
@@ -83,7 +84,7 @@ static bool open_loaded(struct loaded *l, const struct program *p, enum bench_en
             return false;
         }
     }
-    return prog_load(l->rt, p, l->maps, &evidence, &l->prog) == EBPF_SUCCESS;
+    return engine != BENCH_MODULE && prog_load(l->rt, p, l->maps, &evidence, &l->prog) == EBPF_SUCCESS;
 }
 
 static void close_program(struct bench_run *r)

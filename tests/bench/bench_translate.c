@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// bench_translate [OBJECT...]: what translation costs: nanoseconds and bytes of workspace an instruction, for
-// the programs of objects and for made ones up to a million instructions, and what publishing the pages
-// costs.
+// bench_translate [--passes] [OBJECT...]: what translation costs: nanoseconds and bytes of workspace an
+// instruction, for the programs of objects and for made ones up to a million instructions, and what
+// publishing the pages costs. --passes: nanoseconds an instruction pass by pass instead.
 #define _GNU_SOURCE
 #include <math.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,8 +59,67 @@ struct cost {
     size_t workspace, code;
 };
 
+// --- passes --------------------------------------------------------------------------------------
+
+#define FINISH JIT_PASS_COUNT // what comes behind the last pass of the last function
+
+static const char *const pass_names[JIT_PASS_COUNT + 1] = {
+#define PASS(id, name, function, needed) [JIT_PASS_##id] = name,
+#include "jit/jit_passes.def"
+#undef PASS
+    [FINISH] = "finish",
+};
+
+// One translation's time by pass, told by the hook that is called after each.
+struct pass_clock {
+    double last, ns[JIT_PASS_COUNT + 1];
+};
+
+static bool by_pass;
+static double pass_sums[JIT_PASS_COUNT + 1]; // over the programs since the last table
+static double pass_insns;
+
+static double wall(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t); // no system call
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void pass_done(void *user, const char *name, const struct ir *ir)
+{
+    struct pass_clock *clock = user;
+    double at = wall();
+    UNUSED(ir);
+    unsigned pass = 0;
+    while (pass < FINISH && strcmp(pass_names[pass], name) != 0) {
+        pass++;
+    }
+    clock->ns[pass] += at - clock->last;
+    clock->last = wall();
+}
+
+static void report_passes(const char *what)
+{
+    double sum = 0;
+    for (unsigned i = 0; i <= FINISH; i++) {
+        sum += pass_sums[i];
+    }
+    printf("%s: %.0f instructions, %.1f ns each\n", what, pass_insns, sum / pass_insns);
+    for (unsigned i = 0; i <= FINISH; i++) {
+        if (pass_sums[i] > 0) {
+            printf("  %-12s %8.1f ns %5.1f %%\n", pass_names[i], pass_sums[i] / pass_insns,
+                   pass_sums[i] / sum * 100);
+        }
+        pass_sums[i] = 0;
+    }
+    pass_insns = 0;
+}
+
+// --- one program ---------------------------------------------------------------------------------
+
 static ebpf_result_t translate(const struct jit_input *input, struct jit_code *code, void *workspace,
-                               size_t size)
+                               size_t size, struct pass_clock *clock)
 {
     const struct jit_options options = {
 #if defined(__aarch64__)
@@ -68,9 +128,32 @@ static ebpf_result_t translate(const struct jit_input *input, struct jit_code *c
 #endif
         .cpu = jit_host_cpu(),
         .passes = JIT_ALL_PASSES,
+        .dump = clock != NULL ? pass_done : NULL,
+        .dump_user = clock,
     };
     uint32_t bad_pc;
     return jit_translate(input, &options, workspace, size, code, &bad_pc);
+}
+
+// Adds the best time of each pass.
+static void measure_passes(const struct jit_input *input, struct jit_code *code, void *workspace, size_t size,
+                           int reps)
+{
+    double best[JIT_PASS_COUNT + 1];
+    for (int i = 0; i < reps; i++) {
+        struct pass_clock clock = {.last = wall()};
+        if (translate(input, code, workspace, size, &clock) != EBPF_SUCCESS) {
+            return;
+        }
+        clock.ns[FINISH] = wall() - clock.last;
+        for (unsigned k = 0; k <= FINISH; k++) {
+            best[k] = i == 0 || clock.ns[k] < best[k] ? clock.ns[k] : best[k];
+        }
+    }
+    for (unsigned k = 0; k <= FINISH; k++) {
+        pass_sums[k] += best[k];
+    }
+    pass_insns += input->insn_count;
 }
 
 static bool measure(const struct program *p, struct cost *out, struct jit_code *code)
@@ -83,12 +166,16 @@ static bool measure(const struct program *p, struct cost *out, struct jit_code *
     for (unsigned turn = 0; turn < 4 && result == EBPF_NO_MEMORY; turn++, size *= 2) {
         free(workspace);
         workspace = aligned_alloc(64, (size + 63) / 64 * 64);
-        result = translate(&input, code, workspace, size);
+        result = translate(&input, code, workspace, size, NULL);
     }
     *out = (struct cost){.ns = INFINITY, .workspace = code->workspace_used, .code = code->size};
-    for (int i = 0; result == EBPF_SUCCESS && i < (p->insn_count > 100000 ? 2 : REPS); i++) {
+    int reps = p->insn_count > 100000 ? 2 : REPS;
+    if (by_pass && result == EBPF_SUCCESS) {
+        measure_passes(&input, code, workspace, size / 2, reps);
+    }
+    for (int i = 0; !by_pass && result == EBPF_SUCCESS && i < reps; i++) {
         double start = now();
-        result = translate(&input, code, workspace, size / 2);
+        result = translate(&input, code, workspace, size / 2, NULL);
         double ns = now() - start;
         out->ns = ns < out->ns ? ns : out->ns;
     }
@@ -101,12 +188,12 @@ static void report(const char *name, const struct program *p, struct cost *sum)
     struct cost c;
     struct jit_code code = {.capacity = 4 * jit_code_size(p->insn_count)};
     code.code = malloc(code.capacity);
-    if (measure(p, &c, &code)) {
+    if (measure(p, &c, &code) && !by_pass) {
         printf("%-34s %8u %10.1f %8.1f %10.1f %8.1f\n", name, (unsigned)p->insn_count, c.ns / 1000,
                c.ns / p->insn_count, (double)c.workspace / p->insn_count, (double)c.code / p->insn_count);
         sum->ns += c.ns;
         sum->code += p->insn_count;
-    } else {
+    } else if (!by_pass) {
         printf("%-34s %8u cannot be translated\n", name, (unsigned)p->insn_count);
     }
     free(code.code);
@@ -149,22 +236,42 @@ static void report_program(const char *path, const struct elf_object *object, ui
     }
 }
 
-static void report_object(const char *path, struct cost *sum)
+static bool complain(const char *path, const char *why)
+{
+    fprintf(stderr, "bench_translate: %s: %s\n", path, why);
+    return false;
+}
+
+static bool report_object(const char *path, struct cost *sum)
 {
     const struct elf_options options = {.spec = spec_builtin(), .platform_default = DIALECT_LINUX};
     struct elf_object object;
-    struct elf_error error;
+    struct elf_error error = {.message = ""};
     struct arena arena;
     size_t size = 0;
     uint8_t *bytes = read_file(path, &size);
+    if (bytes == NULL) {
+        return complain(path, strerror(errno));
+    }
     arena_init(&arena, plat_mem_source(), 0);
-    if (bytes != NULL && elf_open(bytes, size, &options, &arena, &object, &error) == EBPF_SUCCESS) {
-        for (uint32_t i = 0; i < object.program_count; i++) {
-            report_program(path, &object, i, &arena, sum);
-        }
+    bool good = elf_open(bytes, size, &options, &arena, &object, &error) == EBPF_SUCCESS ||
+                complain(path, error.message);
+    for (uint32_t i = 0; good && i < object.program_count; i++) {
+        report_program(path, &object, i, &arena, sum);
     }
     arena_fini(&arena);
     free(bytes);
+    return good;
+}
+
+// Whether all of them could be read.
+static bool report_objects(int count, char **paths, struct cost *sum)
+{
+    bool good = true;
+    for (int i = 0; i < count; i++) {
+        good = report_object(paths[i], sum) && good;
+    }
+    return good;
 }
 
 // A piece that computes, loads, stores and branches; many of them make a program of any size.
@@ -236,15 +343,29 @@ static void report_publishing(size_t size)
            times[0]);
 }
 
-int main(int argc, char **argv)
+static int report_all_passes(int argc, char **argv)
 {
-    struct cost objects = {0}, made = {0};
-    if (plat_init() != EBPF_SUCCESS) {
+    struct cost sum = {0};
+    by_pass = true;
+    if (!report_objects(argc, argv, &sum)) {
         return 1;
     }
+    if (pass_insns > 0) {
+        report_passes("objects");
+    }
+    for (uint32_t count = 10; count <= 1000000; count *= count < 10000 ? 1000 : 100) {
+        report_made(count, &sum);
+        report_passes("made");
+    }
+    return 0;
+}
+
+static int report_costs(int argc, char **argv)
+{
+    struct cost objects = {0}, made = {0};
     printf("%-34s %8s %10s %8s %10s %8s\n", "program", "insns", "us", "ns/insn", "bytes/insn", "code");
-    for (int i = 1; i < argc; i++) {
-        report_object(argv[i], &objects);
+    if (!report_objects(argc, argv, &objects)) {
+        return 1;
     }
     if (objects.code != 0) {
         printf("average over all instructions of the objects: %.1f ns\n", objects.ns / (double)objects.code);
@@ -255,6 +376,26 @@ int main(int argc, char **argv)
     }
     report_publishing(256);
     report_publishing(20480);
-    plat_fini();
     return 0;
+}
+
+static int usage(FILE *to)
+{
+    fprintf(to, "usage: bench_translate [--passes] [OBJECT...]\n");
+    return to == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+    bool passes = argc > 1 && strcmp(argv[1], "--passes") == 0;
+    int first = passes ? 2 : 1;
+    if (argc > first && argv[first][0] == '-') {
+        return usage(strcmp(argv[first], "--help") == 0 ? stdout : stderr);
+    }
+    if (plat_init() != EBPF_SUCCESS) {
+        return 1;
+    }
+    int status = (passes ? report_all_passes : report_costs)(argc - first, argv + first);
+    plat_fini();
+    return status;
 }

@@ -38,13 +38,16 @@ void subject_make(struct subject *s, struct generator *g, uint64_t seed)
     s->program_count = chance(&random, 8) ? WORLD_PROGRAMS : 1;
     world_bind(&(struct jit_input){0}, native_abi()); // sizes of the maps
     for (uint32_t i = 0; i < s->program_count; i++) {
+        bool is_below = s->seed % 2 != 0 && s->program_count > 1;
         const struct generate_options options = {
             .size = choose_size(&random),
             .raw = s->raw,
             .calls_by_number = chance(&random, 20),
             .tail_calls = s->program_count > 1 && !s->raw,
+            .tail_calls_below = is_below,
             .may_goto = chance(&random, 25),
-            .packets = chance(&random, 10),
+            // What a load out of range ends is then not the run, but what a function was left for.
+            .packets = chance(&random, 10) && !is_below,
         };
         generate(g, next_random(&random), &options);
         s->programs[i].insn_count = g->count;

@@ -35,6 +35,7 @@ struct generate_options {
     bool raw;             // calls by number only; no maps
     bool calls_by_number; // CALLX
     bool tail_calls;
+    bool tail_calls_below; // in functions that are called, too
     bool may_goto;
     bool packets;
 };

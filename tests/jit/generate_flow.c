@@ -467,6 +467,14 @@ static void load_packet(struct generator *g)
     forget_arguments(g);
 }
 
+// `choice` is one of ten. Functions that are called are short, and few.
+static bool wants_tail_call(const struct generator *g, unsigned choice)
+{
+    bool is_below = g->func != 0;
+    return g->options.tail_calls && choice <= (is_below ? 6u : 1u) &&
+           (!is_below || g->options.tail_calls_below);
+}
+
 static void call_next_program(struct generator *g)
 {
     gen_emit(g, INSN_MOV64_REG, 1, 6, 0, 0);
@@ -485,7 +493,7 @@ void gen_call(struct generator *g)
     unsigned choice = gen_pick(g, 10);
     if (g->options.packets && choice == 0) {
         load_packet(g);
-    } else if (g->options.tail_calls && g->func == 0 && choice <= 1) {
+    } else if (wants_tail_call(g, choice)) {
         call_next_program(g);
     } else if (choice <= 3) {
         call_function(g);

@@ -2,12 +2,15 @@
 // reference: one switch over the rows of isa.def, arithmetic from isa_ops.def.
 #include "tests/jit/reference.h"
 
+#include "tests/concrete.h"
+
 enum { SHIFT_ROOM = 4096, MAX_TAIL_CALLS = 33 };
 
 struct frame {
     uint64_t saved[4]; // r6-r9
     uint16_t saved_init;
     uint32_t back;
+    const struct jit_input *input; // goes on; a tail call below leaves another one behind
 };
 
 struct machine {
@@ -33,67 +36,6 @@ static bool fail(struct machine *m, const char *why)
 
 // --- arithmetic ----------------------------------------------------------------------------------
 
-#define U uint64_t
-#define S int64_t
-#define W 64
-static uint64_t alu64(unsigned sem, U d, U s)
-{
-    switch (sem) {
-#define ALU_OP(name, text, expression)                                                                       \
-    case SEM_##name: return (expression);
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-static bool jump64(unsigned sem, U d, U s)
-{
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(name, text, condition)                                                                        \
-    case SEM_##name: return (condition);
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-#undef U
-#undef S
-#undef W
-#define U uint32_t
-#define S int32_t
-#define W 32
-static uint64_t alu32(unsigned sem, U d, U s)
-{
-    switch (sem) {
-#define ALU_OP(name, text, expression)                                                                       \
-    case SEM_##name: return (U)(expression);
-#define JMP_OP(...)
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return 0;
-    }
-}
-static bool jump32(unsigned sem, U d, U s)
-{
-    switch (sem) {
-#define ALU_OP(...)
-#define JMP_OP(name, text, condition)                                                                        \
-    case SEM_##name: return (condition);
-#include "isa/isa_ops.def"
-#undef ALU_OP
-#undef JMP_OP
-    default: return false;
-    }
-}
-#undef U
-#undef S
-#undef W
-
 static uint64_t low_bits(uint64_t value, unsigned bits)
 {
     return bits == 64 ? value : value & (((uint64_t)1 << bits) - 1);
@@ -110,7 +52,7 @@ static uint64_t unary_or_binary(const struct insn_info *info, uint64_t d, uint64
     case SEM_LE: return low_bits(d, info->width);
     case SEM_BE:
     case SEM_BSWAP: return swapped(d, info->width);
-    default: return info->width == 64 ? alu64(info->sem, d, s) : alu32(info->sem, (uint32_t)d, (uint32_t)s);
+    default: return concrete(info->sem, info->width, d, s);
     }
 }
 
@@ -254,20 +196,21 @@ static void clobber_arguments(struct machine *m)
 
 static void begin(struct machine *m, const struct jit_input *input, uint64_t r1, uint64_t r2)
 {
+    size_t frame = m->depth * INSN_STACK_SIZE;
     m->input = input;
     m->pc = 0;
-    m->depth = 0;
     m->init = 0;
-    memset(stack_init, 0, sizeof(stack_init));
+    memset(stack_init + frame, 0, sizeof(stack_init) - frame);
     set(m, 1, r1);
     set(m, 2, r2);
     set(m, 10, frame_top(m));
 }
 
+// The next program takes the place of the function that leaves for it.
 static bool tail_call(struct machine *m)
 {
     const struct jit_input *next = m->r->program_at(m->r->run->number);
-    if (m->depth != 0 || next == NULL || ++m->tail_calls > MAX_TAIL_CALLS) {
+    if (next == NULL || ++m->tail_calls > MAX_TAIL_CALLS) {
         return fail(m, "a tail call goes nowhere");
     }
     begin(m, next, m->regs[1], 0);
@@ -335,6 +278,7 @@ static bool call_local(struct machine *m, const struct insn *in)
     memcpy(f->saved, &m->regs[6], sizeof(f->saved));
     f->saved_init = m->init & 0x3c0;
     f->back = m->pc + 1;
+    f->input = m->input;
     m->depth++;
     memset(&stack_init[m->depth * INSN_STACK_SIZE], 0, INSN_STACK_SIZE);
     m->init &= 0x3e;
@@ -358,6 +302,7 @@ static bool leave(struct machine *m)
     set(m, 0, m->r->result);
     set(m, 10, frame_top(m));
     m->pc = f->back;
+    m->input = f->input;
     return true;
 }
 
@@ -388,8 +333,7 @@ static bool compare(struct machine *m, const struct insn *in, const struct insn_
     if (!get(m, in->dst, &d) || (info->form == FORM_JMP_REG && !get(m, in->src, &s))) {
         return false;
     }
-    return jump_if(m, in,
-                   info->width == 64 ? jump64(info->sem, d, s) : jump32(info->sem, (uint32_t)d, (uint32_t)s));
+    return jump_if(m, in, concrete(info->sem, info->width, d, s) != 0);
 }
 
 static bool compute(struct machine *m, const struct insn *in, const struct insn_info *info)

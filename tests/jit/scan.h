@@ -15,7 +15,7 @@ struct scan {
 
 // False: s->why tells. Rules: only instructions of a list; the stack pointer changes in prologues, epilogues
 // and calls only; what is jumped to from elsewhere begins with a landing pad (unless options.no_landing); no
-// indirect branch with options.retpoline.
+// indirect branch with options.retpoline; nothing touches arm64's x18.
 bool scan_code(struct scan *s);
 bool scan_fail(struct scan *s, uint32_t offset, const char *what);
 bool scan_x86(struct scan *s, size_t handle); // handle: of Capstone

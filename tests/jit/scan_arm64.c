@@ -106,6 +106,28 @@ static bool is_in_prologue(const struct scan *s, uint32_t offset)
     return false;
 }
 
+static bool is_18(unsigned reg)
+{
+    return reg == ARM64_REG_X18 || reg == ARM64_REG_W18;
+}
+
+// Windows keeps the block of the processor, or of the thread, there. Atomics that Capstone has no name for
+// have their registers in the same three fields.
+static bool touches_x18(const cs_insn *insn, bool known, uint32_t word)
+{
+    if (!known) {
+        return (word & 31) == 18 || (word >> 5 & 31) == 18 || (word >> 16 & 31) == 18;
+    }
+    for (unsigned i = 0; i < insn->detail->arm64.op_count; i++) {
+        const cs_arm64_op *op = &insn->detail->arm64.operands[i];
+        if ((op->type == ARM64_OP_REG && is_18(op->reg)) ||
+            (op->type == ARM64_OP_MEM && (is_18(op->mem.base) || is_18(op->mem.index)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool check_word(struct scan *s, csh handle, cs_insn *insn, uint32_t index, uint32_t count)
 {
     uint32_t word = word_at(s, index), offset = index * 4;
@@ -120,6 +142,9 @@ static bool check_word(struct scan *s, csh handle, cs_insn *insn, uint32_t index
         str_format(what, sizeof(what), "word %08x %s %s", (unsigned)word, known ? insn->mnemonic : "",
                    known ? insn->op_str : "");
         return scan_fail(s, offset, what);
+    }
+    if (touches_x18(insn, known, word)) {
+        return scan_fail(s, offset, "x18, which is the platform's");
     }
     if (writes_sp(word) && !is_in_prologue(s, offset) && !is_epilogue(s, index, count)) {
         return scan_fail(s, offset, "the stack pointer changes outside of prologue and epilogue");

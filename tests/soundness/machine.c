@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/concrete.h"
+#include "tests/soundness/reads.h"
 
 enum { FILLED = 2048 };             // bytes of a block that are random at first
 #define ARGUMENTS ((uint16_t)0x3e)  // r1-r5
@@ -585,27 +586,6 @@ static bool run_call(struct machine *m, const struct insn *in)
 
 // --- instructions ---------------------------------------------------------------------------------
 
-static uint16_t regs_read(const struct insn *in)
-{
-    const struct insn_info *info = insn_info(in->id);
-    bool overwrites = info->sem == SEM_MOV || info->sem == SEM_MOVSX8 || info->sem == SEM_MOVSX16 ||
-                      info->sem == SEM_MOVSX32;
-    switch (info->form) {
-    case FORM_ALU_IMM: return overwrites ? 0 : bit(in->dst);
-    case FORM_ALU_REG: return (uint16_t)(bit(in->src) | (overwrites ? 0 : bit(in->dst)));
-    case FORM_ALU_UNARY:
-    case FORM_JMP_IMM:
-    case FORM_STORE_IMM:
-    case FORM_CALLX: return bit(in->dst);
-    case FORM_JMP_REG:
-    case FORM_STORE_REG: return bit(in->dst) | bit(in->src);
-    case FORM_ATOMIC: return bit(in->dst) | bit(in->src) | (info->sem == SEM_ATOMIC_CMPXCHG ? bit(0) : 0);
-    case FORM_LOAD:
-    case FORM_LDIND: return bit(in->src);
-    default: return 0;
-    }
-}
-
 // A budget of any size, most of them small: programs may not rely on it.
 static void run_may_goto(struct machine *m, const struct insn *in)
 {
@@ -643,7 +623,7 @@ bool machine_step(struct machine *m)
     }
     const struct insn *in = &m->program->insns[m->pc];
     const struct insn_info *info = insn_info(in->id);
-    uint16_t missing = (uint16_t)(regs_read(in) & ~m->init);
+    uint16_t missing = (uint16_t)(insn_reads(in) & ~m->init);
     m->steps++;
     m->last = m->pc;
     if (missing != 0) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/soundness/contain.h"
+#include "tests/soundness/reads.h"
 
 static bool fail(struct watch *w, uint32_t pc, const char *what, uint64_t number)
 {
@@ -320,23 +321,7 @@ static uint16_t helper_reads(const struct insn *in)
 
 static uint16_t regs_read(const struct insn *in)
 {
-    const struct insn_info *info = insn_info(in->id);
-    bool overwrites = info->sem == SEM_MOV || info->sem == SEM_MOVSX8 || info->sem == SEM_MOVSX16 ||
-                      info->sem == SEM_MOVSX32;
-    switch (info->form) {
-    case FORM_ALU_IMM: return overwrites ? 0 : bit(in->dst);
-    case FORM_ALU_REG: return (uint16_t)(bit(in->src) | (overwrites ? 0 : bit(in->dst)));
-    case FORM_ALU_UNARY:
-    case FORM_JMP_IMM:
-    case FORM_STORE_IMM:
-    case FORM_CALLX: return bit(in->dst);
-    case FORM_JMP_REG:
-    case FORM_STORE_REG: return bit(in->dst) | bit(in->src);
-    case FORM_ATOMIC: return bit(in->dst) | bit(in->src) | (info->sem == SEM_ATOMIC_CMPXCHG ? bit(0) : 0);
-    case FORM_LOAD: return bit(in->src);
-    case FORM_CALL: return in->id == INSN_CALL ? helper_reads(in) : 0;
-    default: return 0;
-    }
+    return in->id == INSN_CALL ? helper_reads(in) : insn_reads(in);
 }
 
 #define SCRATCH ((uint16_t)0x3e)  // r1-r5
