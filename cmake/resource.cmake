@@ -7,7 +7,7 @@ function(ebpf_resource TARGET SCRIPT)
     get_filename_component(directory ${SCRIPT} DIRECTORY)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${TARGET}_${stem}.res.o)
     add_custom_command(OUTPUT ${object}
-        COMMAND ${CMAKE_RC_COMPILER} -I ${CMAKE_SOURCE_DIR}/src -I ${directory} ${SCRIPT} ${object}
+        COMMAND ${CMAKE_RC_COMPILER} ${EBPF_RC_FLAGS} -I ${CMAKE_SOURCE_DIR}/src -I ${directory} ${SCRIPT} ${object}
         DEPENDS ${SCRIPT} ${R_DEPENDS} VERBATIM)
     target_sources(${TARGET} PRIVATE ${object})
     set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)

@@ -10,7 +10,7 @@ import sys
 
 import pe
 
-KERNEL_MODULES = ("ntoskrnl.exe", "hal.dll", "cng.sys")
+KERNEL_MODULES = ("ntoskrnl.exe", "hal.dll", "cng.sys", "netio.sys")
 
 
 def read_list(path):

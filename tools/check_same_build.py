@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Builds drivers once more, from a copy of the source in another folder and without a compiler cache, and compares them
-byte by byte, debug information too. Usage: check_same_build.py SOURCE BUILD_TYPE TARGET=FILE.sys ...
+byte by byte, debug information too. Usage: check_same_build.py SOURCE TOOLCHAIN.cmake BUILD_TYPE
+TARGET=FILE.sys ...
 """
 import os
 import shutil
@@ -19,11 +20,11 @@ def run(*command):
         sys.exit(f"{' '.join(map(str, command))}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
 
-def build(root, source, build_type, targets):
+def build(root, source, toolchain, build_type, targets):
     copy, folder = Path(root, "another", "source"), Path(root, "build-elsewhere")
     shutil.copytree(source, copy, ignore=LEFT_OUT, symlinks=True)
     run("cmake", "-S", copy, "-B", folder, "-G", "Ninja", f"-DCMAKE_BUILD_TYPE={build_type}",
-        f"-DCMAKE_TOOLCHAIN_FILE={copy}/cmake/mingw64.cmake")
+        f"-DCMAKE_TOOLCHAIN_FILE={copy}/cmake/{toolchain}")
     run("ninja", "-C", folder, *targets)
     return folder
 
@@ -37,10 +38,10 @@ def compare(first, second):
 
 
 def main():
-    source, build_type, *pairs = sys.argv[1:]
+    source, toolchain, build_type, *pairs = sys.argv[1:]
     drivers = dict(pair.split("=", 1) for pair in pairs)
     with tempfile.TemporaryDirectory() as root:
-        folder = build(root, source, build_type, drivers)
+        folder = build(root, source, toolchain, build_type, drivers)
         differences = []
         for path in map(Path, drivers.values()):
             for name in path.name, path.name + ".debug":

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Breaks each rule of a house check in a small tree of its own and expects the check to fail, naming the place.
 Usage: check_selftest.py layers|length|symbols [CC AR NM]
-       check_selftest.py imports|driver LIST.txt DRIVER.sys
+       check_selftest.py imports LIST.txt DRIVER.sys
+       check_selftest.py driver x86_64|aarch64 DRIVER.sys
 """
 import struct
 import subprocess
@@ -68,8 +69,10 @@ BREAKS["imports"] = [
 BREAKS["driver"] = [
     (lambda image: (image.header + 8, "<I", 1), "has a time stamp"),
     (lambda image: (image.header + 24 + 64, "<I", image.checksum ^ 1), "the checksum is"),
-    (lambda image: (image.header + 24 + 68, "<H", 3), "is not a native x64 program"),
+    (lambda image: (image.header + 24 + 68, "<H", 3), "is not a native program for"),
     (lambda image: (image.header + 24 + 70, "<H", 0x140), "no address randomisation"),
+    (lambda image: (image.header + 4, "<H", 0x14c), "is not a native program for"),
+    (lambda image: (image.header + 24 + 112 + 8 * pe.DIRECTORY_EXCEPTION + 4, "<I", 0), "has no unwind data"),
     (lambda image: (image.section_header(0) + 36, "<I", 0xE0000020), "is writable and executable"),
     (lambda image: (image.section_header(1), "<8s", b".debug_x"), "belongs into the file beside it"),
     (lambda image: (image.header, "<I", 0), "not a PE file"),
@@ -120,8 +123,8 @@ def check_imports(list_path, driver):
             expect([*command, f"{root}/list.txt", driver], False, message)
 
 
-def check_driver(driver):
-    command = [TOOLS / "check_driver.py"]
+def check_driver(machine, driver):
+    command = [TOOLS / "check_driver.py", machine]
     expect([*command, driver], True, "all well formed")
     with tempfile.TemporaryDirectory() as root:
         for change, message in BREAKS["driver"]:
@@ -137,7 +140,7 @@ def main():
     if check == "imports":
         check_imports(*tools)
     elif check == "driver":
-        check_driver(tools[1])
+        check_driver(*tools)
     elif check == "symbols":
         check_library(tools, GOOD_CODE, True, "import nothing else")
         for code, text in BREAKS[check]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Reads what the checks want of a PE file. Source: Microsoft, "PE Format". Raises ValueError for anything else."""
+"""Reads what the checks want of a PE file. Source: Microsoft, "PE Format". Raises ValueError for anything else.
+pe.py checksum FILE: sets the checksum of a driver, which lld leaves 0 and Windows wants."""
 import struct
+import sys
 
-DIRECTORY_IMPORT, DIRECTORY_DEBUG, DIRECTORY_BOUND, DIRECTORY_DELAY = 1, 6, 11, 13
+DIRECTORY_IMPORT, DIRECTORY_EXCEPTION, DIRECTORY_DEBUG, DIRECTORY_BOUND, DIRECTORY_DELAY = 1, 3, 6, 11, 13
 OPTIONAL_SIZE = 112  # of PE32+, without the directories
 
 
@@ -80,3 +82,18 @@ class Image:
         while total > 0xFFFF:
             total = (total & 0xFFFF) + (total >> 16)
         return total + len(self.data)
+
+
+def main():
+    verb, path = sys.argv[1:]
+    if verb != "checksum":
+        sys.exit(__doc__)
+    image = Image(path)
+    data = bytearray(image.data)
+    struct.pack_into("<I", data, image.header + 24 + 64, image.computed_checksum())
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+if __name__ == "__main__":
+    main()

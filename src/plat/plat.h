@@ -83,7 +83,8 @@ struct plat_code_function {
 // Filled with instructions that trap.
 ebpf_result_t plat_code_create(size_t size, struct plat_code *out) MUST_CHECK;
 // `functions` lie in the code, sorted; systems without such tables take no notice (count 0: there are none).
-// EBPF_NO_MEMORY: the code is still to be destroyed.
+// EBPF_NO_MEMORY, or EBPF_BLOCKED_BY_POLICY (the system makes no pages executable): the code is still to be
+// destroyed.
 ebpf_result_t plat_code_publish(struct plat_code *code, const struct plat_code_function *functions,
                                 uint32_t count) MUST_CHECK;
 void plat_code_destroy(struct plat_code *code); // nobody runs in it any more

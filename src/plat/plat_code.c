@@ -43,9 +43,10 @@ ebpf_result_t plat_code_publish(struct plat_code *c, const struct plat_code_func
                                 uint32_t count)
 {
     plat_sim_check_irql(PLAT_PASSIVE, "plat_code_publish");
-    if (!sim_admit_alloc() || !raw_code_publish(c, whole_pages(c), functions, count)) {
+    if (!sim_admit_alloc()) {
         return EBPF_NO_MEMORY;
     }
+    TRY(raw_code_publish(c, whole_pages(c), functions, count));
     sim_count_alloc(); // it might have failed like an allocation, so it is counted like one that is over
     sim_count_free();
     return EBPF_SUCCESS;

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Tests of machine code's pages: code is run, and what is published cannot be written. Every platform.
+#if defined(_WIN32) && !defined(_KERNEL_MODE)
+#include <windows.h>
+#endif
+
 #include "plat/plat.h"
 #include "tests/test.h"
 
@@ -64,11 +68,43 @@ static void memory_may_be_short(void)
     CHECK_EQ(plat_sim_live_count(), live);
 }
 
+// A page before the code and one behind it.
+static bool is_guarded(const struct plat_code *code, size_t whole)
+{
+#if defined(_KERNEL_MODE)
+    for (unsigned i = 0; i < 4096; i++) { // traps: the kernel has no other guards for such pages
+        if (code->address[-1 - (int)i] != 0xcc || code->address[whole + i] != 0xcc) {
+            return false;
+        }
+    }
+    return true;
+#elif defined(_WIN32)
+    MEMORY_BASIC_INFORMATION before = {0}, behind = {0};
+    VirtualQuery(code->address - 1, &before, sizeof(before));
+    VirtualQuery(code->address + whole, &behind, sizeof(behind));
+    return before.State == MEM_RESERVE && behind.State == MEM_RESERVE;
+#else
+    return code->address != NULL && whole != 0; // runtime/code_pages_test.c looks at the mappings
+#endif
+}
+
+static void guards_lie_around_the_code(void)
+{
+    struct plat_code code;
+    REQUIRE_OK(plat_code_create(5000, &code));
+    CHECK(is_guarded(&code, 8192));
+    write_function(code.address, 1);
+    REQUIRE_OK(plat_code_publish(&code, NULL, 0));
+    CHECK(is_guarded(&code, 8192));
+    plat_code_destroy(&code);
+}
+
 TEST_SUITE(plat_code)
 {
     REQUIRE_OK(plat_init());
     RUN(code_is_run);
     RUN(what_is_not_written_traps);
     RUN(memory_may_be_short);
+    RUN(guards_lie_around_the_code);
     plat_fini();
 }

@@ -26,8 +26,9 @@ void raw_shared_unmap(void *view, size_t size);
 int raw_shared_fd(intptr_t handle, bool writable); // a new descriptor, or -1
 // Machine code. `whole` is c->size rounded up to pages; sets address and handle. Guards are the system's.
 bool raw_code_open(size_t whole, struct plat_code *c);
-bool raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
-                      uint32_t count);
+// EBPF_BLOCKED_BY_POLICY where the system forbids it, EBPF_NO_MEMORY where only memory is short.
+ebpf_result_t raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
+                               uint32_t count);
 void raw_code_close(struct plat_code *c, size_t whole);
 void raw_yield(void);
 void raw_sleep_us(uint32_t microseconds);

@@ -2,6 +2,7 @@
 // plat_linux: the platform on Linux in user mode (any architecture). Sources: POSIX.1-2017; getrandom(2),
 // clock_gettime(2), Documentation/ABI/testing/sysfs-devices-system-cpu.
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -185,13 +186,17 @@ bool raw_code_open(size_t whole, struct plat_code *c)
     return true;
 }
 
-bool raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
-                      uint32_t count)
+ebpf_result_t raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
+                               uint32_t count)
 {
     UNUSED(functions);
     UNUSED(count);
     __builtin___clear_cache((char *)c->address, (char *)c->address + whole);
-    return mprotect(c->address, (size_t)align_up(whole, system_page()), PROT_READ | PROT_EXEC) == 0;
+    if (mprotect(c->address, (size_t)align_up(whole, system_page()), PROT_READ | PROT_EXEC) == 0) {
+        return EBPF_SUCCESS;
+    }
+    return errno == ENOMEM ? EBPF_NO_MEMORY
+                           : EBPF_BLOCKED_BY_POLICY; // of a security module, seccomp or prctl
 }
 
 void raw_code_close(struct plat_code *c, size_t whole)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// plat_winkernel: the platform inside a driver on x64: bring-up, pool, CPUs, spin locks, time, randomness,
+// plat_winkernel: the platform inside a driver: bring-up, pool, CPUs, spin locks, time, randomness,
 // IRQL. Threads and mutexes are in plat_winkernel_thread.c, shared memory in plat_winkernel_shared.c.
 //
 // The first plat_init and the last plat_fini are DriverEntry's and DriverUnload's, when no other code of the
@@ -267,7 +267,12 @@ enum plat_irql raw_irql(void)
 
 void raw_set_irql(enum plat_irql level)
 {
-    KeLowerIrql((KIRQL)level); // on x64 a write of CR8, upwards as well
+    KIRQL old;
+    if ((KIRQL)level > KeGetCurrentIrql()) {
+        KeRaiseIrql((KIRQL)level, &old);
+    } else {
+        KeLowerIrql((KIRQL)level);
+    }
 }
 
 void raw_die(const char *text)

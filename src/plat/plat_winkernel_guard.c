@@ -13,9 +13,11 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING path);
 
 NTSTATUS NTAPI driver_start(PDRIVER_OBJECT driver, PUNICODE_STRING path)
 {
-    uintptr_t random = __rdtsc();
-    winkernel_fill_random(&random, sizeof(random)); // without it, the time has to do
-    __stack_chk_guard = GUARD_OF(random);
+    uintptr_t random = (uintptr_t)KeQueryPerformanceCounter(NULL).QuadPart << 8 ^ (uintptr_t)driver << 16;
+    winkernel_fill_random(&random, sizeof(random)); // without it, time and place have to do
+    if (__stack_chk_guard == GUARD_AT_FIRST) {      // a second load may share the memory of the first (Wine)
+        __stack_chk_guard = GUARD_OF(random);
+    }
     return DriverEntry(driver, path);
 }
 

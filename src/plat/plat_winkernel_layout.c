@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // plat_winkernel_layout: nothing at run time. Compares the structures of the kernel headers we compile with
 // (those of mingw-w64, not Microsoft's) with the layouts of Windows on x64, for all that drivers share with
-// the system. Source of the numbers: wdm.h of the WDK, and the public symbols of ntoskrnl.exe of Windows 10
-// 1809. The tail of DEVICE_OBJECT differs (its size is 0x150 in Windows); only the system allocates one.
+// the system. Those of arm64 are the same: no field of them depends on the machine. Source of the numbers:
+// wdm.h of the WDK, and the public symbols of ntoskrnl.exe of Windows 10 1809. The tail of DEVICE_OBJECT
+// differs (its size is 0x150 in Windows); only the system allocates one.
 #include "plat/plat_winkernel.h"
 
 #define SIZE(type, number) _Static_assert(sizeof(type) == (number), "size of " #type)

@@ -29,9 +29,21 @@ struct native {
 
 // --- locking pages -------------------------------------------------------------------------------
 
-// MmProbeAndLockPages raises an exception when memory is short. The compiler has no structured exceptions, so
+// MmProbeAndLockPages raises an exception when memory is short. clang makes the tables for that (what may
+// raise has to be a call in the body of __try); gcc has no structured exceptions, so
 // this is a frame with a scope table of its own: the range from 1 to 2 is guarded, whatever is raised there
 // continues at 4. Source: Microsoft, "x64 exception handling", and struct SCOPE_TABLE_AMD64.
+#if defined(__clang__)
+NTSTATUS winkernel_lock_pages(PMDL mdl)
+{
+    __try {
+        MmProbeAndLockPages(mdl, KernelMode, IoWriteAccess);
+    } __except (1) { // EXCEPTION_EXECUTE_HANDLER
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    return STATUS_SUCCESS;
+}
+#else
 __asm__(".text\n"
         ".globl winkernel_lock_pages\n"
         ".def winkernel_lock_pages; .scl 2; .type 32; .endef\n"
@@ -57,6 +69,7 @@ __asm__(".text\n"
         "    .rva 4b\n"
         "    .text\n"
         "    .seh_endproc\n");
+#endif
 
 // --- creation ------------------------------------------------------------------------------------
 

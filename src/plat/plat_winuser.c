@@ -133,19 +133,22 @@ bool raw_code_open(size_t whole, struct plat_code *c)
     return true;
 }
 
-bool raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
-                      uint32_t count)
+ebpf_result_t raw_code_publish(struct plat_code *c, size_t whole, const struct plat_code_function *functions,
+                               uint32_t count)
 {
     DWORD old;
     if (!VirtualProtect(c->address, whole, PAGE_EXECUTE_READ, &old)) {
-        return false;
+        DWORD error = GetLastError();
+        return error == ERROR_NOT_ENOUGH_MEMORY || error == ERROR_COMMITMENT_LIMIT
+                   ? EBPF_NO_MEMORY
+                   : EBPF_BLOCKED_BY_POLICY; // ERROR_DYNAMIC_CODE_BLOCKED
     }
     FlushInstructionCache(GetCurrentProcess(), c->address, whole);
     if (count > 0 &&
         RtlAddFunctionTable((PRUNTIME_FUNCTION)(uintptr_t)functions, count, (DWORD64)(uintptr_t)c->address)) {
         c->functions = functions;
     }
-    return true;
+    return EBPF_SUCCESS;
 }
 
 void raw_code_close(struct plat_code *c, size_t whole)
