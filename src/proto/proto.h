@@ -30,8 +30,8 @@ struct proto_header {
     uint32_t objects; // number of object references that travel beside the bytes
 };
 
-// Object kinds on the wire: enum object_kind values 1 map, 2 program, 3 link.
-enum proto_kind { PROTO_KIND_MAP = 1, PROTO_KIND_PROGRAM = 2, PROTO_KIND_LINK = 3 };
+// Object kinds on the wire: enum object_kind values. Modules have no pins, and no walks by id.
+enum proto_kind { PROTO_KIND_MAP = 1, PROTO_KIND_PROGRAM = 2, PROTO_KIND_LINK = 3, PROTO_KIND_MODULE = 4 };
 
 struct proto_empty {
     uint32_t reserved; // 0
@@ -66,7 +66,9 @@ struct proto_map_next_key_request { // tail: key, or nothing for the first
 // tail: program (proto_program_encode). The objects are the program's maps in order.
 struct proto_prog_load_request {
     uint32_t log_level; // 0: only the first finding, 1: all
-    uint32_t flags;     // 0
+    // 0: the program is translated here. n: the code is that of program n-1 of the native module that is the
+    // last object, behind the maps; the tail is that module's canonical program, byte for byte.
+    uint32_t native;
 };
 // Sent whether accepted or not. Tail: findings as text lines, NUL-terminated, then as JSON array,
 // NUL-terminated.
@@ -117,6 +119,9 @@ struct proto_object_info_reply {
     uint8_t tag[8];
     char name[SPEC_NAME_SIZE];
     uint32_t map_ids[SPEC_MAX_MAPS];
+    char module[SPEC_NAME_SIZE]; // of a native program: the module's name; "": none
+    uint32_t module_id;          // 0: none
+    uint32_t revoked;            // 1: its module's image has gone, so that it runs no more
 };
 // Attachment points of a hook, by ascending ifindex. EBPF_NO_MORE_KEYS at the end.
 struct proto_hook_next_request {
@@ -171,6 +176,32 @@ struct proto_prog_dump_request {
 struct proto_prog_dump_reply {
     uint64_t total; // bytes of the whole
 };
+// Brings the code of a native module (ebpf_native.h) into the execution context. tail: path of the file,
+// absolute, with its NUL. EBPF_OPERATION_NOT_SUPPORTED where modules come by themselves (drivers:
+// MODULE_OPEN). Each success is an instance of its own, also of the same file. The object is the module: it
+// goes, and its code with it, when neither a handle nor a program is left.
+struct proto_module_load_request {
+    uint32_t flags; // 0
+    uint32_t reserved;
+};
+// Sent whether it worked or not. tail: one sentence that says why not, with its NUL; "" with success.
+struct proto_module_load_reply {
+    struct proto_new_object object;
+    uint32_t text_size, reserved;
+};
+// The module that has registered itself with this id (drivers). EBPF_OBJECT_NOT_FOUND.
+struct proto_module_open_request {
+    uint8_t id[16];
+};
+// Program `index` of the module. reply tail: canonical program, then `map_count` u32: rows of the module's
+// maps, which are in the order of the object's. EBPF_NO_MORE_KEYS past the last one.
+struct proto_module_program_request {
+    uint32_t index, reserved;
+};
+struct proto_module_program_reply {
+    char name[SPEC_NAME_SIZE];
+    uint32_t canonical_size, map_count;
+};
 // Maps the values of an array with BPF_F_MMAPABLE into the client: value i lies at i * round_up(value_size,
 // 8).
 struct proto_map_memory_request {
@@ -190,7 +221,7 @@ struct proto_holder_next_request {
 struct proto_holder_next_reply {
     uint32_t pid;
     uint32_t maps, programs, links; // open handles by kind
-    uint32_t others;                // open handles without an object
+    uint32_t others;                // open handles of modules, or without an object
 };
 
 // --- the table -----------------------------------------------------------------------------------
@@ -230,6 +261,22 @@ ebpf_result_t proto_reply_check(uint16_t op, const void *bytes, size_t size, str
 size_t proto_program_encode(const struct program *p, void *bytes, size_t capacity);
 ebpf_result_t proto_program_decode(const void *bytes, size_t size, struct arena *a,
                                    struct program *out) MUST_CHECK;
+
+// What binds a program to all that it was resolved with (proto_digest.c): SHA-256 of its canonical form, its
+// evidence, the rows of the helpers that it calls, kind and place in the runtime's context of the fields that
+// the evidence names. Native modules carry it; who loads one makes it again.
+#define PROTO_DIGEST_SIZE 32
+// SHA-256 by whoever calls: cryptography is the platform's. False: it cannot be made.
+struct proto_hasher {
+    bool (*sha256)(void *user, const void *bytes, size_t size, uint8_t digest[PROTO_DIGEST_SIZE]);
+    void *user;
+};
+// `canonical` is the wire form of `p`, which has passed program_check. EBPF_NO_MEMORY; EBPF_FAILED when the
+// hasher fails.
+ebpf_result_t proto_program_digest(const struct spec_view *spec, const struct program *p,
+                                   const void *canonical, size_t canonical_size,
+                                   const struct evidence *evidence, const struct proto_hasher *hasher,
+                                   struct arena *arena, uint8_t digest[PROTO_DIGEST_SIZE]) MUST_CHECK;
 
 // --- between ebpfd and ebpfsvc (design: "the same request + evidence") ---------------------------
 // Request: proto_header with op PROTO_PROG_LOAD, proto_prog_load_request, program. No objects.
@@ -285,8 +332,9 @@ struct proto_verdict {
 // What a Debug driver counts, for tests that nothing is left behind.
 struct proto_witness {
     uint64_t channels, live_allocations;   // open handles; allocations not freed yet
-    uint32_t objects[4];                   // by enum proto_kind
+    uint32_t objects[5];                   // by enum proto_kind
     uint32_t pending_requests, violations; // IRPs not completed yet; broken IRQL contracts
+    uint32_t reserved;
 };
 #define PROTO_MAX_VERDICT (2 * PROTO_MAX_SIZE) // whole input of VERDICT
 // A verdict's parts, pointers into the input. EBPF_INVALID_ARGUMENT when they do not fill it exactly, or a
@@ -315,3 +363,7 @@ size_t proto_verdict_encode(const struct proto_verdict_parts *v, void *bytes, si
 #define NAME_RPC_SEQUENCE "ncalrpc"
 #define NAME_RPC_ENDPOINT "ebpfsvc"
 #define NAME_LOAD_GROUP   "eBPF" // lpLoadOrderGroup of all our drivers
+// REG_SZ in the Parameters of a native module's service: why ebpfcore has refused the module.
+#define NAME_MODULE_ERROR "LoadError"
+// REG_SZ there: the driver's file, as the kernel names it, which ebpfcore deletes after the driver.
+#define NAME_MODULE_COPY "DeleteImage"

@@ -66,6 +66,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 #define REPLY_MAP_SET_PROGRAM    struct proto_empty
 #define REQUEST_PROG_DUMP        struct proto_prog_dump_request
 #define REPLY_PROG_DUMP          struct proto_prog_dump_reply
+#define REQUEST_MODULE_LOAD      struct proto_module_load_request
+#define REPLY_MODULE_LOAD        struct proto_module_load_reply
+#define REQUEST_MODULE_OPEN      struct proto_module_open_request
+#define REPLY_MODULE_OPEN        struct proto_new_object
+#define REQUEST_MODULE_PROGRAM   struct proto_module_program_request
+#define REPLY_MODULE_PROGRAM     struct proto_module_program_reply
 
 // No padding travels: the size of each structure is the sum of its members.
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "no padding in " #type)
@@ -78,7 +84,7 @@ SIZE(proto_prog_test_run_request, 24);
 SIZE(proto_prog_test_run_reply, 24);
 SIZE(proto_link_create_request, 16);
 SIZE(proto_pin_next_reply, PROTO_PATH_SIZE + 8);
-SIZE(proto_object_info_reply, 18 * 4 + 4 * 8 + 8 + SPEC_NAME_SIZE + 4 * SPEC_MAX_MAPS);
+SIZE(proto_object_info_reply, 20 * 4 + 4 * 8 + 8 + 2 * SPEC_NAME_SIZE + 4 * SPEC_MAX_MAPS);
 SIZE(proto_hook_next_reply, 16 + SPEC_NAME_SIZE + PROTO_MAX_COUNTERS * 24 + 16);
 SIZE(proto_verify_reply, 32);
 SIZE(proto_map_batch_request, 16);
@@ -89,12 +95,16 @@ SIZE(proto_holder_next_reply, 20);
 SIZE(proto_map_set_program_request, 8);
 SIZE(proto_prog_dump_request, 16);
 SIZE(proto_prog_dump_reply, 8);
+SIZE(proto_module_load_reply, 16);
+SIZE(proto_module_open_request, 16);
+SIZE(proto_module_program_reply, SPEC_NAME_SIZE + 8);
 _Static_assert(PROTO_MAX_OBJECTS <= UINT8_MAX, "object kinds fit small arrays");
 
 enum { NONE = false, BYTES = true, OLD = false, NEW = true, QUICK = false, WAITS = true, ANY_COUNT = -1 };
 #define MAP            (1u << PROTO_KIND_MAP)
 #define PROGRAM        (1u << PROTO_KIND_PROGRAM)
 #define LINK           (1u << PROTO_KIND_LINK)
+#define MODULE         (1u << PROTO_KIND_MODULE)
 #define KINDS(a, b, c) {(a), (b), (c)}
 
 static const struct proto_op_row rows[] = {
@@ -128,32 +138,20 @@ struct checked_field {
     {PROTO_##op, rule, offsetof(REQUEST_##op, member), sizeof(((REQUEST_##op *)NULL)->member)}
 
 static const struct checked_field checked_fields[] = {
-    FIELD(MAP_CREATE, RULE_TEXT, def.name),
-    FIELD(MAP_LOOKUP, RULE_ZERO, flags),
-    FIELD(MAP_UPDATE, RULE_ZERO, reserved),
-    FIELD(MAP_DELETE, RULE_ZERO, flags),
-    FIELD(MAP_DELETE, RULE_ZERO, reserved),
-    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved),
-    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved2),
-    FIELD(MAP_FREEZE, RULE_ZERO, reserved),
-    FIELD(PROG_LOAD, RULE_ZERO, flags),
-    FIELD(PROG_TEST_RUN, RULE_ZERO, flags),
-    FIELD(PROG_BIND_MAP, RULE_ZERO, reserved),
-    FIELD(LINK_CREATE, RULE_ZERO, reserved),
-    FIELD(LINK_UPDATE, RULE_ZERO, reserved),
-    FIELD(LINK_REPLACE, RULE_ZERO, reserved),
-    FIELD(LINK_DETACH, RULE_ZERO, reserved),
-    FIELD(OBJECT_PIN, RULE_TEXT, path),
-    FIELD(OBJECT_GET, RULE_TEXT, path),
-    FIELD(OBJECT_UNPIN, RULE_TEXT, path),
-    FIELD(PIN_NEXT, RULE_TEXT, path),
-    FIELD(OBJECT_INFO, RULE_ZERO, reserved),
-    FIELD(MAP_MEMORY, RULE_ZERO, reserved),
-    FIELD(HOLDER_NEXT, RULE_ZERO, reserved),
-    FIELD(PROG_DUMP, RULE_ZERO, reserved),
-    FIELD(MAP_LOOKUP_BATCH, RULE_ZERO, flags),
-    FIELD(MAP_UPDATE_BATCH, RULE_ZERO, reserved),
-    FIELD(MAP_DELETE_BATCH, RULE_ZERO, reserved),
+    FIELD(MAP_CREATE, RULE_TEXT, def.name),       FIELD(MAP_LOOKUP, RULE_ZERO, flags),
+    FIELD(MAP_UPDATE, RULE_ZERO, reserved),       FIELD(MAP_DELETE, RULE_ZERO, flags),
+    FIELD(MAP_DELETE, RULE_ZERO, reserved),       FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved),
+    FIELD(MAP_NEXT_KEY, RULE_ZERO, reserved2),    FIELD(MAP_FREEZE, RULE_ZERO, reserved),
+    FIELD(PROG_TEST_RUN, RULE_ZERO, flags),       FIELD(PROG_BIND_MAP, RULE_ZERO, reserved),
+    FIELD(LINK_CREATE, RULE_ZERO, reserved),      FIELD(LINK_UPDATE, RULE_ZERO, reserved),
+    FIELD(LINK_REPLACE, RULE_ZERO, reserved),     FIELD(LINK_DETACH, RULE_ZERO, reserved),
+    FIELD(OBJECT_PIN, RULE_TEXT, path),           FIELD(OBJECT_GET, RULE_TEXT, path),
+    FIELD(OBJECT_UNPIN, RULE_TEXT, path),         FIELD(PIN_NEXT, RULE_TEXT, path),
+    FIELD(OBJECT_INFO, RULE_ZERO, reserved),      FIELD(MAP_MEMORY, RULE_ZERO, reserved),
+    FIELD(HOLDER_NEXT, RULE_ZERO, reserved),      FIELD(PROG_DUMP, RULE_ZERO, reserved),
+    FIELD(MODULE_LOAD, RULE_ZERO, flags),         FIELD(MODULE_LOAD, RULE_ZERO, reserved),
+    FIELD(MODULE_PROGRAM, RULE_ZERO, reserved),   FIELD(MAP_LOOKUP_BATCH, RULE_ZERO, flags),
+    FIELD(MAP_UPDATE_BATCH, RULE_ZERO, reserved), FIELD(MAP_DELETE_BATCH, RULE_ZERO, reserved),
 };
 
 static bool keeps_rule(const struct checked_field *field, const uint8_t *bytes)
@@ -220,7 +218,7 @@ static ebpf_result_t check_objects(const struct proto_op_row *row, const struct 
     }
     for (unsigned i = 0; i < count; i++) {
         uint8_t permitted = row->kinds[row->objects == ANY_COUNT ? 0 : i];
-        if (kinds[i] > PROTO_KIND_LINK || (permitted >> kinds[i] & 1) == 0) {
+        if (kinds[i] > PROTO_KIND_MODULE || (permitted >> kinds[i] & 1) == 0) {
             return EBPF_INVALID_OBJECT;
         }
     }

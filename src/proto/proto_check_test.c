@@ -190,7 +190,7 @@ static void object_kinds_must_fit(void)
         for (int slot = 0; slot < row->objects; slot++) {
             for (unsigned kind = 0; kind < 256; kind++) {
                 struct message m;
-                bool permitted = kind <= PROTO_KIND_LINK && (row->kinds[slot] >> kind & 1) != 0;
+                bool permitted = kind <= PROTO_KIND_MODULE && (row->kinds[slot] >> kind & 1) != 0;
                 make_request(&m, row);
                 m.kinds[slot] = (uint8_t)kind;
                 CHECK_EQ(check(&m), permitted ? EBPF_SUCCESS : EBPF_INVALID_OBJECT);
@@ -206,11 +206,12 @@ static void reserved_fields_must_be_zero(void)
     } cases[] = {
         {PROTO_MAP_LOOKUP, 4},       {PROTO_MAP_UPDATE, 12},       {PROTO_MAP_DELETE, 0},
         {PROTO_MAP_DELETE, 7},       {PROTO_MAP_NEXT_KEY, 3},      {PROTO_MAP_NEXT_KEY, 4},
-        {PROTO_MAP_FREEZE, 0},       {PROTO_PROG_LOAD, 4},         {PROTO_PROG_TEST_RUN, 4},
+        {PROTO_MAP_FREEZE, 0},       {PROTO_MODULE_PROGRAM, 4},    {PROTO_PROG_TEST_RUN, 4},
         {PROTO_LINK_CREATE, 12},     {PROTO_LINK_UPDATE, 1},       {PROTO_LINK_REPLACE, 2},
         {PROTO_LINK_DETACH, 3},      {PROTO_OBJECT_INFO, 0},       {PROTO_PROG_BIND_MAP, 0},
         {PROTO_MAP_LOOKUP_BATCH, 8}, {PROTO_MAP_UPDATE_BATCH, 12}, {PROTO_MAP_DELETE_BATCH, 12},
         {PROTO_MAP_MEMORY, 4},       {PROTO_HOLDER_NEXT, 4},       {PROTO_PROG_DUMP, 12},
+        {PROTO_MODULE_LOAD, 0},      {PROTO_MODULE_LOAD, 7},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct message m;

@@ -2,7 +2,7 @@
 // proto_control: the controls of the Windows device, and the one whose input has parts.
 #include "proto/proto.h"
 
-_Static_assert(sizeof(struct proto_verdict) == 56 && sizeof(struct proto_witness) == 40,
+_Static_assert(sizeof(struct proto_verdict) == 56 && sizeof(struct proto_witness) == 48,
                "no padding in what travels");
 
 enum { ALL = false, DEBUG = true };

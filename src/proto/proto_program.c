@@ -17,7 +17,7 @@
 //                when value_size bytes follow: what the sender says that the frozen map holds (the core
 //                compares)
 //   line:        u32 pc, file_off, text_off, line, column
-#include "proto/proto.h"
+#include "proto/proto_int.h"
 
 #define PROGRAM_FORMAT 2u
 #define INSN_MIN_SIZE  7u
@@ -26,25 +26,6 @@
 #define LINE_SIZE      20u
 
 // --- encode --------------------------------------------------------------------------------------
-
-// Counts everything, writes what fits.
-struct writer {
-    uint8_t *bytes;
-    size_t capacity, size;
-};
-
-static void put_bytes(struct writer *w, const void *data, size_t size)
-{
-    if (size != 0 && w->size <= w->capacity && size <= w->capacity - w->size) {
-        memcpy(w->bytes + w->size, data, size);
-    }
-    w->size += size;
-}
-
-static void put_u32(struct writer *w, uint32_t value)
-{
-    put_bytes(w, &value, sizeof(value));
-}
 
 static void put_name(struct writer *w, const char *name)
 {

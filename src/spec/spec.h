@@ -533,6 +533,8 @@ struct program {
     char section[SPEC_NAME_SIZE];
     char license[SPEC_NAME_SIZE];
     bool sleepable;
+    const uint8_t *source; // the bytes that it came in, or NULL
+    uint32_t source_size;
 };
 
 // Structural invariants that every consumer relies on: counts in range, functions tile [0, insn_count), first
