@@ -10,7 +10,7 @@ static ebpf_result_t (*const handlers[])(struct execution *x) = {
 };
 
 _Static_assert(PROTO_KIND_MAP == (int)OBJECT_MAP && PROTO_KIND_PROGRAM == (int)OBJECT_PROGRAM &&
-                   PROTO_KIND_LINK == (int)OBJECT_LINK,
+                   PROTO_KIND_LINK == (int)OBJECT_LINK && PROTO_KIND_MODULE == (int)OBJECT_MODULE,
                "object kinds are the same on the wire");
 _Static_assert(PROTO_PATH_SIZE == PIN_PATH_SIZE, "pin paths are the same on the wire");
 

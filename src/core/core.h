@@ -26,11 +26,24 @@ struct core_integrity core_integrity_from_options(uint32_t options);
 ebpf_result_t core_policy_check(enum core_execution mode, const struct core_integrity *facts,
                                 const char **why) MUST_CHECK;
 
+// Brings images of native modules into this process, for MODULE_LOAD. Both at PASSIVE.
+struct core_module_loader {
+    // *table and *image (for unload) with success; otherwise a sentence in `why`. EBPF_FILE_NOT_FOUND,
+    // EBPF_INVALID_OBJECT (no module, truncated, for another machine), EBPF_BLOCKED_BY_POLICY (the file is
+    // not one whose code this process may run), EBPF_NO_MEMORY.
+    ebpf_result_t (*load)(void *user, const char *path, const struct ebpf_native_module **table, void **image,
+                          char why[MODULE_WHY_SIZE]);
+    void (*unload)(void *user, void *image);
+    void *user;
+};
+
 struct core_options {
     struct runtime_options runtime;
-    uint32_t platform;             // enum dialect that is the default here
-    bool memory_by_fd;             // of MAP_MEMORY: clients are other processes and get descriptors
-    enum core_execution execution; // of programs that are loaded; runtime.engine follows from it
+    struct core_module_loader modules; // load NULL: MODULE_LOAD is not supported here
+    struct proto_hasher hasher;        // sha256 NULL: native programs are refused
+    uint32_t platform;                 // enum dialect that is the default here
+    bool memory_by_fd;                 // of MAP_MEMORY: clients are other processes and get descriptors
+    enum core_execution execution;     // of programs that are loaded; runtime.engine follows from it
     struct core_integrity integrity;
     // Fills a HOOK_NEXT reply for a hook's attachment points; NULL: none. EBPF_NO_MORE_KEYS at the end.
     ebpf_result_t (*hook_next)(void *user, const struct proto_hook_next_request *request,
@@ -38,8 +51,13 @@ struct core_options {
     void *hook_user;
 };
 
+// What module_register does, for hosts whose images register themselves: checks the host's policy too.
+// The caller gets one reference.
+ebpf_result_t core_module_register(struct core *core, const struct module_source *source,
+                                   char why[MODULE_WHY_SIZE], struct module **out) MUST_CHECK;
 ebpf_result_t core_create(const struct core_options *options, struct core **out) MUST_CHECK;
-void core_destroy(struct core *core); // drops all pins
+// Drops all pins. Modules that keep themselves registered have been revoked, and all else was released.
+void core_destroy(struct core *core);
 struct runtime *core_runtime(struct core *core);
 
 // What the service said about a PROG_LOAD request; NULL elsewhere. A PROG_LOAD without a verdict is refused.

@@ -76,7 +76,7 @@ static struct channel *channel_of(struct list *node)
 
 void channels_witness(struct channels *all, struct proto_witness *out)
 {
-    for (unsigned kind = PROTO_KIND_MAP; kind <= PROTO_KIND_LINK; kind++) {
+    for (unsigned kind = PROTO_KIND_MAP; kind <= PROTO_KIND_MODULE; kind++) {
         out->objects[kind] = object_count(all->core->runtime, (enum object_kind)kind);
     }
     lock(all);
@@ -249,7 +249,7 @@ static void count_handle(const struct channel *c, struct proto_holder_next_reply
     out->maps += kind == OBJECT_MAP;
     out->programs += kind == OBJECT_PROGRAM;
     out->links += kind == OBJECT_LINK;
-    out->others += kind == OBJECT_KIND_COUNT;
+    out->others += kind == OBJECT_MODULE || kind == OBJECT_KIND_COUNT;
 }
 
 ebpf_result_t channels_next_holder(struct channels *all, uint32_t after_pid,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Fuzzes the controls of channels: garbage and half-right I/O requests, in process. Input: steps of a channel
 // index, a code of what to do, a length, and as many bytes. Tokens are random, so a step may ask for the
-// token of a channel to be put in front of its bytes. Nothing may be left when all channels are closed.
+// token of a channel to be put in front of its bytes. A native module is registered. Nothing may be left when
+// all channels are closed.
 #include <stdlib.h>
 
 #include "core/core.h"
+#include "tests/tiny_native.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,6 +17,7 @@ enum { CODE_CONTROL = 7, CODE_WITH_TOKEN = 8, CODE_SMALL_OUTPUT = 16, CODE_CLOSE
 struct state {
     struct core *core;
     struct channels *all;
+    struct module *module; // tiny[0] of tiny_module.h, with the id {5, 6}
     struct channel *channels[CHANNELS];
     struct proto_token tokens[CHANNELS]; // as OFFER said
 };
@@ -26,13 +29,49 @@ static void must(bool condition)
     }
 }
 
+static void register_module(struct state *s)
+{
+    const struct proto_hasher hasher = {tiny_hash, NULL};
+    const struct module_source source = {.table = &tiny[0].table, .id = {5, 6}};
+    char why[MODULE_WHY_SIZE];
+    struct arena arena;
+    arena_init(&arena, plat_mem_source(), 0);
+    must(tiny_make_modules(&hasher, &arena) == EBPF_SUCCESS &&
+         core_module_register(s->core, &source, why, &s->module) == EBPF_SUCCESS);
+    arena_fini(&arena);
+    module_keep_registered(s->module);
+}
+
+// "C:\\1" is an image; each load is one of its own, as far as nobody runs its code.
+static ebpf_result_t load_image(void *user, const char *path, const struct ebpf_native_module **table,
+                                void **image, char why[MODULE_WHY_SIZE])
+{
+    UNUSED(user);
+    if (!str_equal(path, "C:\\1")) {
+        str_format(why, MODULE_WHY_SIZE, "%s is none", path);
+        return EBPF_INVALID_OBJECT;
+    }
+    *table = &tiny[1].table;
+    *image = malloc(1);
+    return *image != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
+}
+
+static void unload_image(void *user, void *image)
+{
+    UNUSED(user);
+    free(image);
+}
+
 static void open_all(struct state *s)
 {
-    static const struct core_options options = {.platform = DIALECT_WINDOWS};
+    static const struct core_options options = {.platform = DIALECT_WINDOWS,
+                                                .modules = {load_image, unload_image, NULL},
+                                                .hasher = {tiny_hash, NULL}};
     struct core_options o = options;
     o.runtime.spec = spec_builtin();
     must(plat_init() == EBPF_SUCCESS && core_create(&o, &s->core) == EBPF_SUCCESS &&
          channels_create(s->core, &s->all) == EBPF_SUCCESS);
+    register_module(s);
     for (unsigned i = 0; i < CHANNELS; i++) {
         must(channel_open(s->all, i == 0 ? CHANNEL_VERDICT : CHANNEL_REQUEST | CHANNEL_VERDICT, i + 1,
                           &s->channels[i]) == EBPF_SUCCESS);
@@ -45,6 +84,7 @@ static void close_all(struct state *s)
         channel_close(s->channels[i]);
     }
     pin_remove_all(core_runtime(s->core));
+    module_revoke(s->module);
     for (unsigned kind = OBJECT_MAP; kind < OBJECT_KIND_COUNT; kind++) {
         must(object_count(core_runtime(s->core), (enum object_kind)kind) == 0);
     }

@@ -16,6 +16,8 @@ static void every_operation_checks_kinds(void)
     struct proto_link_create_request attach = {.attach_type = ATTACH_TYPE_XDP, .ifindex = TEST_IFINDEX};
     CHECK_OK(bench_call(&b, PROTO_LINK_CREATE, &attach, NULL, 0, &o[OBJECT_PROGRAM], 1));
     o[OBJECT_LINK] = b.object;
+    CHECK_OK(bench_make_modules(&b));
+    CHECK_OK(bench_load_module(&b, "/tiny0", &o[OBJECT_MODULE]));
     for (uint16_t op = 0; op < 64; op++) {
         const struct proto_op_row *row = proto_op_row(op);
         for (unsigned kind = OBJECT_MAP; row != NULL && kind < OBJECT_KIND_COUNT; kind++) {
@@ -30,6 +32,7 @@ static void every_operation_checks_kinds(void)
             }
         }
     }
+    bench_release(o[OBJECT_MODULE]);
     bench_release(o[OBJECT_LINK]);
     bench_release(o[OBJECT_PROGRAM]);
     bench_release(o[OBJECT_MAP]);
@@ -141,6 +144,36 @@ static ebpf_result_t use_names(struct life *l)
     return bench_call_path(&l->b, PROTO_OBJECT_UNPIN, "p", NULL);
 }
 
+static ebpf_result_t use_programs_of(struct life *l, struct object *module)
+{
+    struct proto_module_program_request ask = {.index = TINY_COUNT};
+    struct object *objects[] = {NULL, module}, *prog = NULL;
+    TRY(bench_call(&l->b, PROTO_MODULE_PROGRAM, &ask, NULL, 0, &module, 1));
+    TRY(bench_create_map(&l->b, MAP_TYPE_ARRAY, 8, &objects[0]));
+    ebpf_result_t result = bench_load_native(&l->b, TINY_COUNT, objects, 2, &prog);
+    if (result == EBPF_SUCCESS) {
+        result = bench_call_simple(&l->b, PROTO_OBJECT_INFO, prog);
+    }
+    bench_release(prog);
+    object_release(objects[0]);
+    return result;
+}
+
+static ebpf_result_t use_modules(struct life *l)
+{
+    struct object *module = NULL, *none = NULL;
+    TRY(bench_make_modules(&l->b));
+    TRY(bench_load_module(&l->b, "/tiny0", &module));
+    ebpf_result_t result = use_programs_of(l, module);
+    object_release(module);
+    TRY(result);
+    tiny[1].table.version++;
+    result = bench_load_module(&l->b, "/tiny1", &none);
+    CHECK(none == NULL);
+    CHECK(result == EBPF_INVALID_OBJECT || result == EBPF_NO_MEMORY);
+    return result == EBPF_INVALID_OBJECT ? EBPF_SUCCESS : result;
+}
+
 static ebpf_result_t live_once(void)
 {
     static struct life l;
@@ -151,6 +184,8 @@ static ebpf_result_t live_once(void)
     result = result == EBPF_SUCCESS ? use_prog(&l) : result;
     result = result == EBPF_SUCCESS ? use_link(&l) : result;
     result = result == EBPF_SUCCESS ? use_names(&l) : result;
+    result = result == EBPF_SUCCESS ? use_modules(&l) : result;
+    CHECK_EQ(l.b.loaded, l.b.unloaded);
     bench_release(l.got);
     bench_release(l.link);
     bench_release(l.prog);

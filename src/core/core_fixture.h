@@ -4,6 +4,7 @@
 
 #include "core/core.h"
 #include "tests/test.h"
+#include "tests/tiny_native.h"
 #include "tests/tiny_program.h"
 
 #define MESSAGE_ROOM 4096u
@@ -22,7 +23,34 @@ struct bench {
     const uint8_t *tail;
     size_t tail_size;
     struct object *object;
+    // Images of modules, and SHA-256 of tests.
+    unsigned loaded, unloaded;
+    bool hasher_fails;
 };
+
+// Paths of the two modules of tiny_module.h, "/tiny0" and "/tiny1"; other files are none.
+static inline ebpf_result_t bench_load_image(void *user, const char *path,
+                                             const struct ebpf_native_module **table, void **image,
+                                             char why[MODULE_WHY_SIZE])
+{
+    struct bench *b = user;
+    if (!str_equal(path, "/tiny0") && !str_equal(path, "/tiny1")) {
+        str_format(why, MODULE_WHY_SIZE, "%s is no native module", path);
+        return EBPF_INVALID_OBJECT;
+    }
+    struct tiny_module *m = &tiny[path[5] - '0'];
+    b->loaded++;
+    *table = &m->table;
+    *image = m;
+    return EBPF_SUCCESS;
+}
+
+static inline void bench_unload_image(void *user, void *image)
+{
+    struct bench *b = user;
+    CHECK(image == &tiny[0] || image == &tiny[1]);
+    b->unloaded++;
+}
 
 static inline ebpf_result_t bench_attach(void *context, struct link *link, const struct attach_params *params,
                                          void **hook_context)
@@ -89,6 +117,8 @@ static inline ebpf_result_t bench_init(struct bench *b)
 {
     struct core_options options = {.runtime = {.spec = spec_builtin()},
                                    .platform = DIALECT_LINUX,
+                                   .modules = {bench_load_image, bench_unload_image, b},
+                                   .hasher = {tiny_hash, &b->hasher_fails},
                                    .hook_next = bench_hook_next,
                                    .hook_user = &bench_link_id};
     ebpf_result_t result;
@@ -232,6 +262,39 @@ static inline ebpf_result_t bench_load_answer(struct bench *b, uint32_t type, st
     struct program p = bench_program(type);
     struct core_verdict verdict = bench_accept();
     TRY(bench_load(b, &p, NULL, 0, &verdict));
+    *out = b->object;
+    return EBPF_SUCCESS;
+}
+
+// --- native modules ------------------------------------------------------------------------------
+
+// Makes both modules of tiny_module.h such as bpftool would make them.
+static inline ebpf_result_t bench_make_modules(struct bench *b)
+{
+    const struct proto_hasher hasher = {tiny_hash, NULL};
+    bench_reset_arena(b);
+    return tiny_make_modules(&hasher, &b->arena);
+}
+
+// MODULE_LOAD of `path`, which is sent with its NUL.
+static inline ebpf_result_t bench_load_module(struct bench *b, const char *path, struct object **out)
+{
+    static const struct proto_module_load_request fixed;
+    TRY(bench_call(b, PROTO_MODULE_LOAD, &fixed, path, str_len(path) + 1, NULL, 0));
+    *out = b->object;
+    return EBPF_SUCCESS;
+}
+
+// PROG_LOAD of program `index` of a module, which is the last of the objects, accepted as the module says it.
+static inline ebpf_result_t bench_load_native(struct bench *b, unsigned index, struct object *const *objects,
+                                              unsigned count, struct object **out)
+{
+    const struct tiny_native *n = &tiny_natives[index];
+    const struct proto_prog_load_request fixed = {.native = index + 1};
+    struct core_verdict verdict = bench_accept();
+    verdict.evidence = n->evidence;
+    bench_build(b, PROTO_PROG_LOAD, &fixed, n->canonical, n->canonical_size, count);
+    TRY(bench_execute(b, objects, count, &verdict));
     *out = b->object;
     return EBPF_SUCCESS;
 }

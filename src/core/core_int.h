@@ -35,6 +35,22 @@ struct link *core_link(const struct execution *x, unsigned index);
 // Hands one reference of `o` to the caller and describes it in `reply`.
 void core_give_object(struct execution *x, struct object *o, struct proto_new_object *reply);
 
+// --- native programs (core_module.c) -------------------------------------------------------------
+
+struct native_load {
+    struct module *module; // entered
+    uint32_t index;
+    struct module_program row;
+};
+// A PROG_LOAD with `native` != 0: the module and its program, which calls what there is, and is that of the
+// request. The caller leaves the module after success.
+ebpf_result_t core_native_begin(struct execution *x, uint32_t native, struct native_load *out) MUST_CHECK;
+// What binds the program to its verification here and now: evidence and digest.
+ebpf_result_t core_native_check(struct execution *x, const struct native_load *n,
+                                const struct program *p) MUST_CHECK;
+// Refuses a PROG_LOAD with one sentence of the core's own.
+ebpf_result_t core_refuse_load(struct execution *x, ebpf_result_t result, const char *why);
+
 // Fails with the result of the reply. A failing handler leaves no object behind.
 #define OP(id, ...) ebpf_result_t handle_##id(struct execution *x) MUST_CHECK;
 #include "proto/ops.def"

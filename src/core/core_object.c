@@ -126,6 +126,9 @@ static ebpf_result_t fill_prog(struct execution *x, struct proto_object_info_rep
     memcpy(reply->tag, info->tag, sizeof(reply->tag));
     memcpy(reply->name, info->name, sizeof(reply->name));
     memcpy(reply->map_ids, info->map_ids, sizeof(reply->map_ids));
+    memcpy(reply->module, info->module, sizeof(reply->module));
+    reply->module_id = info->module_id;
+    reply->revoked = info->revoked;
     return EBPF_SUCCESS;
 }
 

@@ -84,7 +84,7 @@ static void a_load_asks(void)
               EBPF_BLOCKED_BY_POLICY, "native mode");
     load_with((struct core_options){.execution = CORE_JIT}, EBPF_SUCCESS, "");
     load_with((struct core_options){.execution = CORE_NATIVE}, EBPF_OPERATION_NOT_SUPPORTED,
-              "no native programs");
+              "only programs of native modules");
 #if defined(EBPF_INTERPRETER)
     load_with((struct core_options){.execution = CORE_INTERPRETER, .integrity = {.hvci = true}}, EBPF_SUCCESS,
               "");

@@ -38,8 +38,8 @@ static ebpf_result_t refuse(struct execution *x, ebpf_result_t result, const str
     return x->detailed ? result : EBPF_NO_MEMORY;
 }
 
-// One sentence of the core's own, as the text and without structured findings.
-static ebpf_result_t refuse_because(struct execution *x, ebpf_result_t result, const char *why)
+// As the text, without structured findings.
+ebpf_result_t core_refuse_load(struct execution *x, ebpf_result_t result, const char *why)
 {
     char line[168];
     str_format(line, sizeof(line), "%s\n", why);
@@ -68,33 +68,56 @@ static bool holds_contents(struct execution *x, struct map *m, const struct map_
            memcmp(value, contents, def->value_size) == 0;
 }
 
-// The maps of the request in order, or NULL with *result. A program that was verified against one definition
-// must not meet a map of another.
-static struct map **bind_maps(struct execution *x, const struct program *p, ebpf_result_t *result)
+static const char *definition_fault(struct execution *x, const char *name)
 {
-    unsigned count = x->call->object_count;
+    enum { SIZE = SPEC_NAME_SIZE + 64 };
+    char *why = arena_alloc(x->call->arena, SIZE);
+    if (why == NULL) {
+        return "a map is not as the program declares it";
+    }
+    str_format(why, SIZE, "the map %s is not as the program declares it", name);
+    return why;
+}
+
+// NULL, or why the map cannot be the program's `i`th.
+static const char *map_fault(struct execution *x, const struct program *p, unsigned i, struct map *m)
+{
+    struct map_info info;
+    if (m == NULL) {
+        return "the request names something else than a map for one of the program's";
+    }
+    map_info(m, &info);
+    if (!is_same_definition(&info.def, &p->maps[i])) {
+        return definition_fault(x, p->maps[i].name);
+    }
+    if (p->map_facts != NULL && p->map_facts[i].contents != NULL &&
+        !holds_contents(x, m, &info, p->map_facts[i].contents)) {
+        return "a map does not hold for ever what the program says that it holds";
+    }
+    return NULL;
+}
+
+// The maps of the request in order, which has `others` objects behind them, or NULL with *result. A program
+// that was verified against one definition must not meet a map of another.
+static struct map **bind_maps(struct execution *x, const struct program *p, unsigned others,
+                              ebpf_result_t *result)
+{
+    unsigned count = x->call->object_count - others;
     struct map **maps = arena_array(x->call->arena, count, sizeof(struct map *));
     if (maps == NULL) {
         *result = EBPF_NO_MEMORY;
         return NULL;
     }
     if (count != p->map_count) {
-        *result = refuse_because(x, EBPF_INVALID_ARGUMENT,
-                                 "the request does not name a map for each of the program's");
+        *result = core_refuse_load(x, EBPF_INVALID_ARGUMENT,
+                                   "the request does not name a map for each of the program's");
         return NULL;
     }
     for (unsigned i = 0; i < count; i++) {
-        struct map_info info;
         maps[i] = core_map(x, i);
-        map_info(maps[i], &info);
-        if (!is_same_definition(&info.def, &p->maps[i])) {
-            *result = refuse_because(x, EBPF_INVALID_ARGUMENT, "a map is not as the program declares it");
-            return NULL;
-        }
-        if (p->map_facts != NULL && p->map_facts[i].contents != NULL &&
-            !holds_contents(x, maps[i], &info, p->map_facts[i].contents)) {
-            *result = refuse_because(x, EBPF_INVALID_ARGUMENT,
-                                     "a map does not hold for ever what the program says that it holds");
+        const char *fault = map_fault(x, p, i, maps[i]);
+        if (fault != NULL) {
+            *result = core_refuse_load(x, EBPF_INVALID_ARGUMENT, fault);
             return NULL;
         }
     }
@@ -112,14 +135,16 @@ static ebpf_result_t decode(struct execution *x, struct program **out)
     TRY(proto_program_decode(x->request.tail, x->request.tail_size, x->call->arena, p));
     ebpf_result_t result = program_check(runtime_spec(x->core->runtime), p, &bad_pc, &why);
     if (result != EBPF_SUCCESS) {
-        return result == EBPF_NO_MEMORY ? result : refuse_because(x, EBPF_PROGRAM_LOAD_FAILED, why);
+        return result == EBPF_NO_MEMORY ? result : core_refuse_load(x, EBPF_PROGRAM_LOAD_FAILED, why);
     }
     result = program_check_loadable(runtime_spec(x->core->runtime), p, &bad_pc, &why, &name);
     if (result != EBPF_SUCCESS) {
         char text[160];
         str_format(text, sizeof(text), "%s%s%s", why, *name != '\0' ? ": " : "", name);
-        return refuse_because(x, result, text);
+        return core_refuse_load(x, result, text);
     }
+    p->source = x->request.tail;
+    p->source_size = (uint32_t)x->request.tail_size; // of a message, whose size has 32 bits
     *out = p;
     return EBPF_SUCCESS;
 }
@@ -130,63 +155,85 @@ static const char *load_refusal(ebpf_result_t result)
     case EBPF_PROGRAM_LOAD_FAILED: return "the evidence does not fit the program";
     case EBPF_INVALID_ARGUMENT: return "a program array holds programs of another kind";
     case EBPF_JIT_COMPILATION_FAILED: return "the program cannot be translated";
+    case EBPF_BLOCKED_BY_POLICY: return "the system lets nobody make memory executable here";
     default: return NULL;
     }
 }
 
-static ebpf_result_t load_verified(struct execution *x)
+static ebpf_result_t make_prog(struct execution *x, const struct program *p, struct map **maps,
+                               const struct native_load *n, struct prog **out)
+{
+    const struct evidence *evidence = &x->call->verdict->evidence;
+    char why[MODULE_WHY_SIZE] = "";
+    ebpf_result_t result =
+        n == NULL ? prog_load(x->core->runtime, p, maps, evidence, out)
+                  : prog_load_native(x->core->runtime, p, maps, evidence, n->module, n->index, why, out);
+    const char *sentence = why[0] != '\0' ? why : load_refusal(result);
+    return sentence != NULL ? core_refuse_load(x, result, sentence) : result;
+}
+
+static ebpf_result_t load_verified(struct execution *x, const struct native_load *n)
 {
     const struct core_verdict *v = x->call->verdict;
     struct program *p = NULL;
     struct prog *prog = NULL;
     ebpf_result_t result = EBPF_SUCCESS;
     TRY(decode(x, &p));
-    struct map **maps = bind_maps(x, p, &result);
+    struct map **maps = bind_maps(x, p, n != NULL, &result);
     if (maps == NULL) {
         return result;
+    }
+    if (n != NULL) {
+        TRY(core_native_check(x, n, p));
     }
     struct proto_prog_load_reply *reply = make_load_reply(x, &(struct load_text){v->text, v->json});
     if (reply == NULL) {
         return EBPF_NO_MEMORY;
     }
-    result = prog_load(x->core->runtime, p, maps, &v->evidence, &prog);
-    if (load_refusal(result) != NULL) {
-        return refuse_because(x, result, load_refusal(result));
-    }
-    TRY(result);
-    result = prog_keep_source(prog, x->request.tail, x->request.tail_size);
-    if (result != EBPF_SUCCESS) {
-        object_release(prog_object(prog));
-        return result;
-    }
+    TRY(make_prog(x, p, maps, n, &prog));
     core_give_object(x, prog_object(prog), &reply->object);
     return EBPF_SUCCESS;
 }
 
 // Nothing falls back silently: what cannot be had in the mode asked for is refused.
-static ebpf_result_t check_execution(struct execution *x)
+static ebpf_result_t check_execution(struct execution *x, bool native)
 {
     const struct core_options *o = &x->core->options;
     const char *why = NULL;
-    if (core_policy_check(o->execution, &o->integrity, &why) != EBPF_SUCCESS) {
-        return refuse_because(x, EBPF_BLOCKED_BY_POLICY, why);
+    if (core_policy_check(native ? CORE_NATIVE : o->execution, &o->integrity, &why) != EBPF_SUCCESS) {
+        return core_refuse_load(x, EBPF_BLOCKED_BY_POLICY, why);
     }
-    return o->execution != CORE_NATIVE
+    return native || o->execution != CORE_NATIVE
                ? EBPF_SUCCESS
-               : refuse_because(x, EBPF_OPERATION_NOT_SUPPORTED, "this version runs no native programs");
+               : core_refuse_load(x, EBPF_OPERATION_NOT_SUPPORTED,
+                                  "only programs of native modules are run here, and this one is of none");
 }
 
-ebpf_result_t handle_PROG_LOAD(struct execution *x)
+static ebpf_result_t load_judged(struct execution *x, const struct native_load *n)
 {
     const struct core_verdict *v = x->call->verdict;
-    TRY(check_execution(x));
     if (v == NULL) {
-        return refuse_because(x, EBPF_VERIFICATION_FAILED, "nothing has verified this program");
+        return core_refuse_load(x, EBPF_VERIFICATION_FAILED, "nothing has verified this program");
     }
     if (v->result != EBPF_SUCCESS) {
         return refuse(x, v->result, &(struct load_text){v->text, v->json});
     }
-    return load_verified(x);
+    return load_verified(x, n);
+}
+
+ebpf_result_t handle_PROG_LOAD(struct execution *x)
+{
+    struct proto_prog_load_request request;
+    struct native_load native;
+    core_get_fixed(x, &request);
+    TRY(check_execution(x, request.native != 0));
+    if (request.native == 0) {
+        return load_judged(x, NULL);
+    }
+    TRY(core_native_begin(x, request.native, &native));
+    ebpf_result_t result = load_judged(x, &native);
+    module_leave(native.module);
+    return result;
 }
 
 // --- dump ----------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 // are loaded and released. Linux only: /proc/self/maps. Source: proc_pid_maps(5).
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime/fixture.h"
 
@@ -113,8 +116,49 @@ static void nothing_is_ever_writable_and_executable(void)
     fixture_close(&f);
 }
 
+// --- where the system makes nothing executable ---------------------------------------------------
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 // Linux 6.3: what is not executable never becomes it
+#endif
+#define REFUSE_EXEC_GAIN 1u
+#define NOT_THERE        250
+
+static int load_where_it_is_forbidden(void)
+{
+    struct fixture f;
+    struct fixture_program p;
+    struct prog *g = NULL;
+    if (!fixture_open(&f)) {
+        return 100;
+    }
+    if (prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0) != 0) {
+        return NOT_THERE;
+    }
+    fixture_program(&p, PROG_TYPE_XDP, DIALECT_LINUX, return_2, ARRAY_SIZE(return_2));
+    uint64_t live = plat_sim_live_count();
+    ebpf_result_t result = fixture_load(&f, &p, NULL, 0, &g);
+    return g != NULL || plat_sim_live_count() != live ? 101 : (int)result;
+}
+
+// In a child, as it cannot be taken back.
+static void a_policy_is_called_a_policy(void)
+{
+    int status = -1;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(load_where_it_is_forbidden());
+    }
+    REQUIRE(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+    if (WEXITSTATUS(status) != NOT_THERE) {
+        CHECK_EQ(WEXITSTATUS(status), EBPF_BLOCKED_BY_POLICY);
+    }
+}
+
 TEST_SUITE(code_pages)
 {
+    RUN(a_policy_is_called_a_policy);
     RUN(code_is_read_and_run_only);
     RUN(nothing_is_ever_writable_and_executable);
 }

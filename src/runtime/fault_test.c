@@ -2,6 +2,7 @@
 // Fault injection: every allocation on every path fails once. The call then says EBPF_NO_MEMORY, leaves
 // nothing behind, and works when it is made again.
 #include "runtime/fixture.h"
+#include "tests/tiny_module.h"
 
 #define ALLOCATIONS_MAX 100u
 
@@ -124,6 +125,41 @@ static ebpf_result_t try_raw_run(struct stage *s)
     return raw_prog_once(s->f.rt, fixture_engine, &raw, NULL, 0, &r0);
 }
 
+static ebpf_result_t load_tiny(struct stage *s, struct module *m, struct map *values)
+{
+    const struct tiny_source *source = &tiny_sources[TINY_COUNT];
+    char why[MODULE_WHY_SIZE];
+    struct fixture_program p;
+    struct map_info info;
+    struct prog *g;
+    map_info(values, &info);
+    fixture_program(&p, PROG_TYPE_XDP, DIALECT_LINUX, source->insns, source->insn_count);
+    p.maps[0] = info.def;
+    p.program.map_count = 1;
+    TRY(prog_load_native(s->f.rt, &p.program, &values, &p.bytes, m, TINY_COUNT, why, &g));
+    object_release(prog_object(g));
+    return EBPF_SUCCESS;
+}
+
+// A failed load leaves the row of the map free: the next one has another map.
+static ebpf_result_t try_module(struct stage *s)
+{
+    const struct module_source source = {.table = &tiny_module_reset(0)->table};
+    const struct map_def def = {
+        .type = MAP_TYPE_ARRAY, .key_size = 4, .value_size = 8, .max_entries = 4, .name = "m"};
+    char why[MODULE_WHY_SIZE];
+    struct module *m;
+    struct map *values;
+    TRY(module_register(s->f.rt, &source, why, &m));
+    ebpf_result_t result = map_create(s->f.rt, &def, &values);
+    if (result == EBPF_SUCCESS) {
+        result = load_tiny(s, m, values);
+        object_release(map_object(values));
+    }
+    object_release(module_object(m));
+    return result;
+}
+
 static void runtime_create_fails_cleanly(void)
 {
     struct runtime_options options = {.spec = spec_builtin()};
@@ -191,6 +227,9 @@ static void every_call_fails_cleanly(void)
 #if defined(EBPF_INTERPRETER)
     fail_each(&s, try_observed_load, 2);
 #endif
+    if (fixture_engine == RUNTIME_JIT) {
+        fail_each(&s, try_module, 6);
+    }
     fail_each(&s, try_link_create, 2);
     fail_each(&s, try_pin, 1);
     fail_each(&s, try_test_run, 1);

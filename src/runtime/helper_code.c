@@ -52,12 +52,13 @@ uint64_t helper_call_number(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, 
 static uint64_t prepare_tail_call(struct run *run, struct map *m, uint32_t index)
 {
     const struct prog *g = run->tail_calls < TAIL_CALLS_MAX ? map_find_program(m, index) : NULL;
-    if (g == NULL) {
+    uint64_t entry = g != NULL ? __atomic_load_n(&g->code.entry, __ATOMIC_SEQ_CST) : 0;
+    if (entry == 0) {
         return helper_result(EBPF_INVALID_ARGUMENT);
     }
     run->tail_calls++;
     run->next = &g->code;
-    run->jit.number = g->code.entry;
+    run->jit.number = entry;
     return 0;
 }
 

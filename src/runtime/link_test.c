@@ -386,9 +386,79 @@ static void replaced_programs_stay_for_runs(void)
     scene_close(&s);
 }
 
+// Says in its map that it runs, and waits there for a number other than 0, which it returns.
+static const struct insn wait_in_map[] = {I2(LDDW_MAP_VALUE, 1, 0),  I(STDW, 1, 0, 0, 1),
+                                          I(MOV64_IMM, 0, 0, 0, 0),  I(ATOMIC_FETCH_ADD64, 1, 0, 8, 0),
+                                          I(JEQ64_IMM, 0, 0, -3, 0), I(EXIT, 0, 0, 0, 0)};
+
+struct waiting_run {
+    struct scene s;
+    struct link *link;
+    uint64_t r0;
+    ebpf_result_t result;
+};
+
+static void run_waiting(void *user)
+{
+    struct waiting_run *w = user;
+    w->result = link_invoke(w->link, &w->s.context, &w->r0);
+}
+
+// Makes the link the only holder of the program that waits, and starts a run of it.
+static bool start_waiting(struct waiting_run *w, struct map *m, struct plat_thread **thread)
+{
+    struct fixture_program p;
+    struct prog *g = NULL;
+    uint32_t key = 0;
+    fixture_program(&p, PROG_TYPE_XDP, DIALECT_LINUX, wait_in_map, ARRAY_SIZE(wait_in_map));
+    CHECK_OK(fixture_load(&w->s.f, &p, &m, 1, &g));
+    w->link = g != NULL ? make_link(&w->s, g, 7) : NULL;
+    if (w->link == NULL) {
+        return false;
+    }
+    object_release(prog_object(g));
+    CHECK_OK(plat_thread_create(run_waiting, w, thread));
+    while (__atomic_load_n((uint64_t *)(void *)map_lookup(m, &key), __ATOMIC_SEQ_CST) == 0) {
+        plat_yield();
+    }
+    return true;
+}
+
+// The run goes on in code that nobody has any more, and the code goes after it.
+static void a_program_ends_while_it_runs(void)
+{
+    static struct waiting_run w;
+    struct plat_thread *thread = NULL;
+    uint32_t key = 0;
+    if (plat_cpu_count() < 2) {
+        SKIP("needs two CPU slots");
+    }
+    memset(&w, 0, sizeof(w));
+    REQUIRE(scene_open(&w.s, 1));
+    struct map *m = fixture_map(&w.s.f, MAP_TYPE_ARRAY, 4, 16, 1);
+    REQUIRE(m != NULL && start_waiting(&w, m, &thread));
+    uint64_t live = plat_sim_live_count();
+    CHECK_OK(link_update(w.link, w.s.one, NULL));
+    CHECK_EQ(plat_sim_live_count(), live);
+    for (int i = 0; i < 20; i++) { // whose code would take the place
+        object_release(prog_object(FIXTURE_PROG(&w.s.f, PROG_TYPE_XDP, DIALECT_LINUX, return_2)));
+    }
+    CHECK_EQ(invoke(&w.s, w.link), 1); // the new one runs meanwhile
+    __atomic_store_n((uint64_t *)(void *)(map_lookup(m, &key) + 8), 77, __ATOMIC_SEQ_CST);
+    plat_thread_join(thread);
+    CHECK_OK(w.result);
+    CHECK_EQ(w.r0, 77);
+    epoch_synchronize(w.s.f.rt);
+    CHECK(plat_sim_live_count() < live);
+    object_release(link_object(w.link));
+    object_release(map_object(m));
+    scene_close(&w.s);
+}
+
 TEST_SUITE(link)
 {
     RUN(attach_invoke_detach);
+    RUN(a_program_ends_while_it_runs);
     RUN(last_release_detaches);
     RUN(refusals);
     RUN(points_are_exclusive);

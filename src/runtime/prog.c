@@ -92,13 +92,22 @@ static void notify(const struct prog *g, bool gone)
     }
 }
 
+static void drop_code(struct prog *g)
+{
+    if (g->use != NULL) {
+        module_return_code(g->use);
+    } else {
+        prog_code_free(&g->code);
+    }
+}
+
 static void destroy(struct object *o)
 {
     struct prog *g = CONTAINER_OF(o, struct prog, object);
     notify(g, true);
+    drop_code(g);
     drop_maps(g);
     counter_fini(&g->runs);
-    prog_code_free(&g->code);
     plat_free(g->source);
     plat_free(g);
 }
@@ -133,18 +142,34 @@ static ebpf_result_t admit(const struct prog *g, struct map *const *maps, uint32
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t make_code(struct runtime *rt, const struct bind_source *source, struct prog_code *out)
+// What prog_load and prog_load_native have in common.
+struct load {
+    struct runtime *rt;
+    const struct program *p;
+    struct map *const *maps;
+    const struct evidence *evidence;
+    struct module *module; // NULL: the program is translated
+    uint32_t index;
+    char *why;
+};
+
+// A native program is bound for the checks alone: its code is there.
+static ebpf_result_t make_code(const struct load *l, const struct bind_source *source, struct prog *g)
 {
     struct bound bound;
-    TRY(bind_program(rt, source, &bound));
-    ebpf_result_t result = prog_code_make(rt, rt->engine, &bound, out);
+    ebpf_result_t result = EBPF_SUCCESS;
+    TRY(bind_program(l->rt, source, &bound));
+    if (l->module == NULL) {
+        result = prog_code_make(l->rt, l->rt->engine, &bound, &g->code);
+    }
     bind_free(&bound);
-    return result;
+    TRY(result);
+    return l->module != NULL ? module_take_code(l->module, l->index, l->p, l->maps, l->why, g) : EBPF_SUCCESS;
 }
 
-static ebpf_result_t bind_and_make(struct runtime *rt, const struct program *p, struct map *const *maps,
-                                   const struct evidence *evidence, struct prog_code *out)
+static ebpf_result_t bind_and_make(const struct load *l, struct prog *g)
 {
+    const struct program *p = l->p;
     struct bind_source source = {
         .insns = p->insns,
         .insn_count = p->insn_count,
@@ -152,40 +177,60 @@ static ebpf_result_t bind_and_make(struct runtime *rt, const struct program *p, 
         .func_count = p->func_count,
         .prog_type = p->type,
         .dialect = p->dialect,
-        .maps = maps,
+        .maps = l->maps,
         .map_count = p->map_count,
     };
     struct marks marks;
-    if (read_evidence(evidence, p->insn_count, &marks) != EBPF_SUCCESS) {
+    if (read_evidence(l->evidence, p->insn_count, &marks) != EBPF_SUCCESS) {
         return EBPF_PROGRAM_LOAD_FAILED;
     }
     source.marks = marks.bytes;
     source.mark_count = marks.count;
-    return make_code(rt, &source, out);
+    return make_code(l, &source, g);
 }
 
-ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map *const *maps,
-                        const struct evidence *evidence, struct prog **out)
+static ebpf_result_t check_program(const struct load *l)
 {
-    ebpf_result_t result;
     uint32_t bad_pc;
     const char *why, *name;
-    if (program_check(rt->spec, p, &bad_pc, &why) != EBPF_SUCCESS || p->map_count > SPEC_MAX_MAPS ||
-        program_check_loadable(rt->spec, p, &bad_pc, &why, &name) != EBPF_SUCCESS) {
+    if (program_check(l->rt->spec, l->p, &bad_pc, &why) != EBPF_SUCCESS || l->p->map_count > SPEC_MAX_MAPS ||
+        program_check_loadable(l->rt->spec, l->p, &bad_pc, &why, &name) != EBPF_SUCCESS) {
         return EBPF_PROGRAM_LOAD_FAILED;
     }
-    TRY(check_maps(p, maps));
+    return check_maps(l->p, l->maps);
+}
+
+static ebpf_result_t keep_source(struct prog *g, const struct program *p)
+{
+    if (p->source == NULL) {
+        return EBPF_SUCCESS;
+    }
+    g->source = plat_alloc(p->source_size, POOL_TAG_PROGRAM);
+    if (g->source == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    memcpy(g->source, p->source, p->source_size);
+    g->source_size = p->source_size;
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t load(const struct load *l, struct prog **out)
+{
+    ebpf_result_t result;
+    TRY(check_program(l));
     struct prog *g = plat_alloc(sizeof(*g), POOL_TAG_PROGRAM);
     if (g == NULL) {
         return EBPF_NO_MEMORY;
     }
-    set_identity(g, p);
-    TRY_OR(result, bind_and_make(rt, p, maps, evidence, &g->code), undo_alloc);
+    g->object.rt = l->rt;
+    set_identity(g, l->p);
+    TRY_OR(result, keep_source(g, l->p), undo_alloc);
+    TRY_OR(result, bind_and_make(l, g), undo_source);
     TRY_OR(result, counter_init(&g->runs), undo_code);
-    TRY_OR(result, admit(g, maps, p->map_count),
+    TRY_OR(result, admit(g, l->maps, l->p->map_count),
            undo_counter); // decides the kind of arrays: when all else is there
-    acquire_maps(g, maps, p->map_count);
-    TRY_OR(result, object_publish(rt, &g->object, OBJECT_PROGRAM, &object_ops), undo_maps);
+    acquire_maps(g, l->maps, l->p->map_count);
+    TRY_OR(result, object_publish(l->rt, &g->object, OBJECT_PROGRAM, &object_ops), undo_maps);
     notify(g, false);
     *out = g;
     return EBPF_SUCCESS;
@@ -195,9 +240,36 @@ undo_maps:
 undo_counter:
     counter_fini(&g->runs);
 undo_code:
-    prog_code_free(&g->code);
+    drop_code(g);
+undo_source:
+    plat_free(g->source);
 undo_alloc:
     plat_free(g);
+    return result;
+}
+
+ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map *const *maps,
+                        const struct evidence *evidence, struct prog **out)
+{
+    return load(&(struct load){.rt = rt, .p = p, .maps = maps, .evidence = evidence}, out);
+}
+
+ebpf_result_t prog_load_native(struct runtime *rt, const struct program *p, struct map *const *maps,
+                               const struct evidence *evidence, struct module *m, uint32_t index,
+                               char why[MODULE_WHY_SIZE], struct prog **out)
+{
+    const struct load l = {rt, p, maps, evidence, m, index, why};
+    why[0] = '\0';
+    ebpf_result_t result = module_enter(m);
+    if (result == EBPF_SUCCESS) {
+        result = load(&l, out);
+        module_leave(m);
+    }
+    if (why[0] == '\0' && result == EBPF_INVALID_STATE) {
+        (void)str_copy(why, MODULE_WHY_SIZE, "the native module is revoked: its image goes");
+    } else if (why[0] == '\0' && result == EBPF_PROGRAM_LOAD_FAILED) {
+        (void)str_copy(why, MODULE_WHY_SIZE, "the evidence does not fit the program");
+    }
     return result;
 }
 
@@ -239,6 +311,11 @@ void prog_info(const struct prog *g, struct prog_info *out)
     };
     memcpy(info.name, g->name, sizeof(info.name));
     memcpy(info.tag, g->tag, sizeof(info.tag));
+    if (g->use != NULL) {
+        info.module_id = g->use->module->object.id;
+        memcpy(info.module, g->use->module->name, sizeof(info.module));
+        info.revoked = __atomic_load_n(&g->code.entry, __ATOMIC_RELAXED) == 0;
+    }
     plat_spinlock_acquire(&rt->object_lock);
     info.map_count = g->map_count;
     for (uint32_t i = 0; i < g->map_count; i++) {
@@ -248,24 +325,9 @@ void prog_info(const struct prog *g, struct prog_info *out)
     *out = info;
 }
 
-ebpf_result_t prog_keep_source(struct prog *g, const uint8_t *bytes, size_t size)
-{
-    if (size > UINT32_MAX) {
-        return EBPF_INVALID_ARGUMENT;
-    }
-    g->source = plat_alloc(size, POOL_TAG_PROGRAM);
-    if (g->source == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    memcpy(g->source, bytes, size);
-    __atomic_store_n(&g->source_size, (uint32_t)size,
-                     __ATOMIC_RELEASE); // others may know the program already
-    return EBPF_SUCCESS;
-}
-
 const uint8_t *prog_source(const struct prog *g, uint32_t *size)
 {
-    *size = __atomic_load_n(&g->source_size, __ATOMIC_ACQUIRE);
+    *size = g->source_size;
     return g->source;
 }
 

@@ -176,16 +176,14 @@ static ebpf_result_t bind_all(struct binder *b)
     return b->mark == b->from->mark_count ? EBPF_SUCCESS : refuse();
 }
 
-static void describe_maps(struct jit_map *out, struct map *const *maps, uint32_t count)
+void bind_describe_map(struct map *m, struct jit_map *out)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        out[i] = (struct jit_map){.address = (uintptr_t)maps[i],
-                                  .kind = JIT_MAP_OTHER,
-                                  .stride = maps[i]->value_stride,
-                                  .max_entries = maps[i]->def.max_entries};
-        if (maps[i]->ops->describe != NULL) {
-            maps[i]->ops->describe(maps[i], &out[i]);
-        }
+    *out = (struct jit_map){.address = (uintptr_t)m,
+                            .kind = JIT_MAP_OTHER,
+                            .stride = m->value_stride,
+                            .max_entries = m->def.max_entries};
+    if (m->ops->describe != NULL) {
+        m->ops->describe(m, out);
     }
 }
 
@@ -226,7 +224,9 @@ ebpf_result_t bind_program(struct runtime *rt, const struct bind_source *from, s
         plat_free(bound.insns);
         return result;
     }
-    describe_maps(bound.maps, from->maps, from->map_count);
+    for (uint32_t i = 0; i < from->map_count; i++) {
+        bind_describe_map(from->maps[i], &bound.maps[i]);
+    }
     set_input(rt, from, &bound);
     *out = bound;
     return EBPF_SUCCESS;

@@ -3,7 +3,7 @@
 // linked for the pages that it will have, copied there, and published; nothing is ever written to it again.
 #include "runtime/runtime_int.h"
 
-#define ATTEMPTS   4u                   // each with twice the memory of the last one
+#define ATTEMPTS   5u                   // each with twice the memory of the last one
 #define SPARE_SIZE ((size_t)256 * 1024) // of the memory that is kept for the next translation
 
 // --- translation ---------------------------------------------------------------------------------
@@ -198,6 +198,7 @@ ebpf_result_t prog_code_make(struct runtime *rt, enum runtime_engine engine, con
 #if defined(EBPF_INTERPRETER)
     if (engine == RUNTIME_INTERPRETER) {
         TRY(interp_decode(rt, &b->input, &code.interp));
+        code.entry = (uintptr_t)code.interp;
         *out = code;
         return EBPF_SUCCESS;
     }
@@ -222,28 +223,31 @@ void prog_code_free(struct prog_code *code)
 
 typedef uint64_t (*entry_fn)(uint64_t r1, uint64_t r2, struct jit_run *run, uint8_t *frame_top);
 
-PLAT_CALLS_CODE static uint64_t execute(const struct prog_code *code, struct run *run,
+PLAT_CALLS_CODE static uint64_t execute(const struct prog_code *code, uint64_t address, struct run *run,
                                         struct run_stack *stack)
 {
 #if defined(EBPF_INTERPRETER)
     if (code->interp != NULL) {
         return interp_run(code->interp, run, stack);
     }
+#else
+    UNUSED(code);
 #endif
-    entry_fn entry = (entry_fn)(uintptr_t)code->entry;
+    entry_fn entry = (entry_fn)(uintptr_t)address;
     return entry(run->r1, run->r2, &run->jit, stack->bytes[0] + INSN_STACK_SIZE);
 }
 
 ebpf_result_t prog_code_run(const struct prog_code *code, struct run *run, uint64_t *result)
 {
     struct cpu_state *cpu = &run->rt->cpus[run->jit.slot];
-    if (cpu->nest == RUN_NEST_MAX) {
+    uint64_t entry = __atomic_load_n(&code->entry, __ATOMIC_SEQ_CST);
+    if (cpu->nest == RUN_NEST_MAX || entry == 0) {
         return EBPF_INVALID_STATE;
     }
     run->jit.turns = INSN_MAY_GOTO_TURNS;
     run->jit.aborted = 0;
     run->tail_calls = 0;
-    *result = execute(code, run, &cpu->stacks[cpu->nest++]);
+    *result = execute(code, entry, run, &cpu->stacks[cpu->nest++]);
     cpu->nest--;
     return EBPF_SUCCESS;
 }

@@ -449,6 +449,39 @@ static void nesting_is_bounded(void)
     fixture_close(&f);
 }
 
+static const uint8_t came_in[] = {1, 2, 3};
+
+// Told about a program as soon as others can find it.
+static void look_at_source(void *user, const struct code_notice *notice)
+{
+    struct fixture *f = user;
+    struct object *o = NULL;
+    uint32_t size = 0;
+    if (!notice->gone && object_by_id(f->rt, OBJECT_PROGRAM, notice->id, &o) == EBPF_SUCCESS) {
+        const uint8_t *bytes = prog_source(prog_from_object(o), &size);
+        f->trace_count += size == sizeof(came_in) && memcmp(bytes, came_in, size) == 0;
+        object_release(o);
+    }
+}
+
+static void no_program_is_seen_without_its_source(void)
+{
+    static const struct insn insns[] = {I(MOV64_IMM, 0, 0, 0, 2), I(EXIT, 0, 0, 0, 0)};
+    struct fixture f;
+    struct fixture_program p;
+    struct prog *g = NULL;
+    REQUIRE(fixture_open(&f));
+    f.rt->watch_code = look_at_source;
+    f.rt->watch_user = &f;
+    fixture_program(&p, PROG_TYPE_XDP, DIALECT_LINUX, insns, ARRAY_SIZE(insns));
+    p.program.source = came_in;
+    p.program.source_size = sizeof(came_in);
+    REQUIRE_OK(fixture_load(&f, &p, NULL, 0, &g));
+    CHECK_EQ(f.trace_count, 1);
+    object_release(prog_object(g));
+    fixture_close(&f);
+}
+
 static void run_all(void)
 {
     RUN(info_tells_about_the_program);
@@ -473,4 +506,5 @@ static void run_all(void)
 TEST_SUITE(prog)
 {
     fixture_for_each_engine(run_all);
+    RUN(no_program_is_seen_without_its_source);
 }

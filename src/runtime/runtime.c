@@ -8,6 +8,7 @@ static void init_tables(struct runtime *rt)
     for (unsigned kind = 0; kind < OBJECT_KIND_COUNT; kind++) {
         list_init(&rt->tables[kind].objects);
     }
+    list_init(&rt->modules);
     plat_mutex_init(&rt->link_mutex);
     list_init(&rt->links);
     plat_mutex_init(&rt->pin_mutex);

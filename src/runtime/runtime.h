@@ -6,13 +6,21 @@
 // that returns an object gives the caller one reference.
 #pragma once
 
+#include <ebpf_native.h>
+
 #include "base/base.h"
 #include "jit/jit.h"
 #include "plat/plat.h"
 #include "runtime/provider.h"
 #include "spec/spec.h"
 
-enum object_kind { OBJECT_MAP = 1, OBJECT_PROGRAM = 2, OBJECT_LINK = 3, OBJECT_KIND_COUNT };
+enum object_kind {
+    OBJECT_MAP = 1,
+    OBJECT_PROGRAM = 2,
+    OBJECT_LINK = 3,
+    OBJECT_MODULE = 4,
+    OBJECT_KIND_COUNT
+};
 
 struct object; // first member of struct map, struct prog, struct link
 
@@ -143,6 +151,9 @@ struct prog_info {
     uint64_t run_count, run_time_ns; // run_time only counted in test runs
     uint8_t tag[8];                  // digest of the canonical instructions, for people
     uint32_t jited_size;             // bytes of machine code; 0: there is none
+    uint32_t module_id;              // of a native program; 0: none
+    char module[SPEC_NAME_SIZE];     // its name
+    bool revoked;                    // runs no more, because its module was revoked
 };
 
 // Loads a program that program_check accepts; `maps` are p->map_count maps in order (references are taken).
@@ -154,8 +165,7 @@ ebpf_result_t prog_load(struct runtime *rt, const struct program *p, struct map 
 struct object *prog_object(struct prog *g);
 struct prog *prog_from_object(struct object *o);
 void prog_info(const struct prog *g, struct prog_info *out);
-// Keeps a copy of the bytes that the program came in, for whoever asks. Once, before others see the program.
-ebpf_result_t prog_keep_source(struct prog *g, const uint8_t *bytes, size_t size) MUST_CHECK;
+// The copy of program.source; *size 0: there was none.
 const uint8_t *prog_source(const struct prog *g, uint32_t *size);
 // The machine code; *size 0: there is none.
 const uint8_t *prog_machine_code(const struct prog *g, uint32_t *size);
@@ -180,6 +190,81 @@ struct test_run {
 };
 // EBPF_OPERATION_NOT_SUPPORTED when the type's provider makes no contexts. RAW_MEMORY needs no provider.
 ebpf_result_t prog_test_run(struct prog *g, struct test_run *run) MUST_CHECK;
+
+// --- native modules (module.c) -------------------------------------------------------------------
+// A module is the code of programs in an image that the system has loaded (ebpf_native.h). It is bound to
+// maps when its programs are loaded: each of its map rows to one map at a time, because the code has one
+// place for it. Its programs hold it. When it is revoked, because its image goes, its programs stay but run
+// no more.
+
+#define MODULE_ID_SIZE  16
+#define MODULE_WHY_SIZE 160
+// At one time: each costs a process descriptors and mappings.
+#define RUNTIME_MAX_MODULES 1024u
+struct module;
+
+struct module_source {
+    const struct ebpf_native_module *table; // stays until `gone` was called, or module_revoke has returned
+    uint8_t id[MODULE_ID_SIZE];             // for module_by_id; zeroes: none
+    // Of a module with module_keep_registered: neither a handle nor a program is left, so that the image may
+    // be asked to go. At any level up to DISPATCH, perhaps more than once; not any more when module_revoke
+    // has returned. May be NULL.
+    void (*idle)(void *user, struct module *m);
+    // Of all others: the module is destroyed and nothing of the image is used any more. At PASSIVE, once. May
+    // be NULL.
+    void (*gone)(void *user);
+    void *user;
+};
+
+struct module_info {
+    uint32_t id;
+    const char *name, *generator; // valid as long as the module
+    uint32_t program_count, map_count;
+    bool revoked;
+};
+
+// Checks the table as far as it is not code: magic, version, sizes of rows, what rows point to.
+// EBPF_INVALID_OBJECT when it is not fit; EBPF_OBJECT_ALREADY_EXISTS: the id is taken; EBPF_OUT_OF_SPACE:
+// RUNTIME_MAX_MODULES are there;
+// EBPF_OPERATION_NOT_SUPPORTED: the runtime's engine is the interpreter; all with a sentence in `why`.
+// EBPF_NO_MEMORY. `gone` is not called after an error. The caller gets one reference.
+ebpf_result_t module_register(struct runtime *rt, const struct module_source *source,
+                              char why[MODULE_WHY_SIZE], struct module **out) MUST_CHECK;
+// EBPF_OBJECT_NOT_FOUND. Not found once it is revoked.
+ebpf_result_t module_by_id(struct runtime *rt, const uint8_t id[MODULE_ID_SIZE],
+                           struct module **out) MUST_CHECK;
+struct object *module_object(struct module *m);
+struct module *module_from_object(struct object *o);
+void module_info(const struct module *m, struct module_info *out);
+// Turns the caller's reference into that of the image, which does not count when `idle` is asked; from then
+// on the module stays until module_revoke. For images that unload themselves (drivers).
+void module_keep_registered(struct module *m);
+// Its programs run no more, and nothing of the table or its code is used when it returns; links and handles
+// stay. Waits for runs: PASSIVE, outside an epoch. Drops the image's reference if there is one. Idempotent.
+void module_revoke(struct module *m);
+// Between the two the table stays: module_revoke waits. EBPF_INVALID_STATE: revoked. Nests. IRQL <= DISPATCH.
+ebpf_result_t module_enter(struct module *m) MUST_CHECK;
+void module_leave(struct module *m);
+// Row `index` as the table has it, what this version does not know cut off. EBPF_NO_MORE_KEYS past the end.
+// Within module_enter, and valid as long.
+struct module_program {
+    const char *name;
+    const uint8_t *canonical, *evidence, *digest;
+    uint32_t canonical_size, evidence_size;
+    const uint32_t *maps;
+    uint32_t map_count;
+};
+ebpf_result_t module_program(struct module *m, uint32_t index, struct module_program *out) MUST_CHECK;
+// Whether all helpers are there that program `index`, which there is, calls. EBPF_PROGRAM_LOAD_FAILED with a
+// sentence. Within module_enter.
+ebpf_result_t module_check_helpers(struct module *m, uint32_t index, char why[MODULE_WHY_SIZE]) MUST_CHECK;
+// prog_load with the code of program `index` of the module. What binds program, evidence and digest is the
+// caller's to check; this checks what the code itself relies on: helpers (by name), maps, strides. A sentence
+// in `why` for EBPF_PROGRAM_LOAD_FAILED and EBPF_INVALID_STATE (a map row is bound to another map, or the
+// module is revoked).
+ebpf_result_t prog_load_native(struct runtime *rt, const struct program *p, struct map *const *maps,
+                               const struct evidence *evidence, struct module *m, uint32_t index,
+                               char why[MODULE_WHY_SIZE], struct prog **out) MUST_CHECK;
 
 // --- links ---------------------------------------------------------------------------------------
 

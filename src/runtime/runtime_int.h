@@ -257,6 +257,9 @@ struct bind_source {
     uint32_t mark_count;
 };
 
+// Where a map and its values are.
+void bind_describe_map(struct map *m, struct jit_map *out);
+
 // What both engines start from: see struct jit_input. Only needed until the engine has made its code.
 struct bound {
     struct jit_input input; // instructions and maps are its own; functions are the source's
@@ -276,8 +279,10 @@ struct interp_code;
 // What a bound program has become: machine code, or, in Debug builds, what the interpreter runs.
 struct prog_code {
     struct plat_code pages; // machine code; size 0: there is none
-    uint64_t entry;         // address
-    uint32_t size;          // of the code, without what lies behind it
+    // Address; 0: it runs no more, because its module was revoked. Interpreted programs have one nobody goes
+    // to.
+    uint64_t entry;
+    uint32_t size; // of the code, without what lies behind it
 #if defined(EBPF_INTERPRETER)
     struct interp_code *interp;
 #endif
@@ -311,7 +316,8 @@ struct prog {
     char name[SPEC_NAME_SIZE];
     uint32_t insn_count;
     struct prog_code code;
-    uint8_t *source; // bytes that it came in, or NULL
+    struct module_use *use; // of a native program; NULL: its code is its own
+    uint8_t *source;        // bytes that it came in, or NULL
     uint32_t source_size;
     // Referenced; the program's first, then bound ones, added under object_lock.
     struct map *maps[SPEC_MAX_MAPS];
@@ -324,6 +330,43 @@ struct prog {
 
 // In an epoch.
 ebpf_result_t prog_run(struct prog *g, struct run *run, uint64_t *result) MUST_CHECK;
+
+// --- native modules (module.c) -------------------------------------------------------------------
+
+// A row of the module's maps.
+struct module_row {
+    struct map *map; // while there are users
+    uint32_t users;  // programs
+};
+
+struct module {
+    struct object object;
+    struct list node;     // of runtime.modules
+    struct list programs; // module_use.node
+    struct module_source source;
+    char name[SPEC_NAME_SIZE], generator[SPEC_NAME_SIZE]; // perhaps cut
+    uint32_t program_count, map_count;
+    uint32_t readers; // of the table
+    bool published;   // has its object's references
+    bool revoked;
+    bool keeps_itself, has_image; // module_keep_registered; and not revoked yet
+    struct module_row rows[];     // map_count
+};
+
+// What a program has of its module.
+struct module_use {
+    struct list node;
+    struct module *module; // referenced
+    struct prog *prog;
+    uint32_t count, rows[]; // that its maps are bound to
+};
+
+// Gives `g` the code of program `index`: sets g->code.entry and g->use, bound to `maps`. In module_enter.
+// Errors and `why` as of prog_load_native.
+ebpf_result_t module_take_code(struct module *m, uint32_t index, const struct program *p,
+                               struct map *const *maps, char why[MODULE_WHY_SIZE], struct prog *g) MUST_CHECK;
+// Nobody runs it any more.
+void module_return_code(struct module_use *use);
 
 // --- test runs (test_run.c) ----------------------------------------------------------------------
 
@@ -385,7 +428,9 @@ struct runtime {
     uint64_t epoch; // never 0
     struct epoch_queue dead_objects;
 
-    struct plat_spinlock object_lock; // guards tables, and maps bound to programs
+    struct plat_spinlock object_lock; // guards tables, maps bound to programs, and modules
+    struct list modules;
+    uint32_t module_count; // in the list
     struct object_table tables[OBJECT_KIND_COUNT];
 
     struct plat_mutex link_mutex; // guards links, link states and providers
