@@ -85,10 +85,10 @@ struct elf_object {
     uint32_t strings_size;
 };
 
-// Time is linear in `size`, memory up to some 40 times `size` and, where programs share large subprograms,
-// some 300 MB more: give the arena a limit. Objects above ELF_MAX_SIZE are refused. EBPF_ELF_PARSING_FAILED
-// with *error filled, EBPF_NO_MEMORY, EBPF_OPERATION_NOT_SUPPORTED (a valid object that uses what is not
-// supported; *error says what).
+// Of a native module, its object is opened. Time is linear in `size`, memory up to some 40 times `size` and,
+// where programs share large subprograms, some 300 MB more: give the arena a limit. Objects above
+// ELF_MAX_SIZE are refused. EBPF_ELF_PARSING_FAILED with *error filled, EBPF_NO_MEMORY,
+// EBPF_OPERATION_NOT_SUPPORTED (a valid object that uses what is not supported; *error says what).
 ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options *options, struct arena *arena,
                        struct elf_object *out, struct elf_error *error) MUST_CHECK;
 
@@ -99,3 +99,31 @@ ebpf_result_t elf_program_canonical(const struct elf_object *object, uint32_t in
                                     const struct spec_view *spec, uint32_t prog_type, uint32_t attach_type,
                                     struct arena *arena, struct program *out, uint32_t map_of[SPEC_MAX_MAPS],
                                     struct elf_error *error) MUST_CHECK;
+
+// --- native modules: images that hold an object file (elf_module.c, pe_module.c) -------------------
+
+// The section of an image that holds the object which its programs were made of: 8 bytes, ELF_MODULE_MAGIC;
+// the object's size as u64; the object's bytes. What follows is padding. Neither symbols nor relocations are
+// needed to find it.
+#define ELF_MODULE_SECTION ".ebpfobj" // 8 letters, as many as PE has room for; ELF has a NUL behind them
+#define ELF_MODULE_MAGIC   "EbFobj\0\1"
+
+enum elf_image_format { ELF_IMAGE_NONE, ELF_IMAGE_ELF, ELF_IMAGE_PE };
+enum elf_image_machine { ELF_MACHINE_OTHER, ELF_MACHINE_X86_64, ELF_MACHINE_ARM64 };
+
+struct elf_module {
+    enum elf_image_format format;
+    enum elf_image_machine machine;
+    bool is_driver;     // PE: for the kernel
+    bool writable_code; // some of it is to be writable and executable; ELF: or the stacks of whoever loads it
+    const uint8_t *object;
+    size_t object_size;
+};
+
+// What the first bytes say: a shared object for another machine than BPF, a PE image, or neither.
+enum elf_image_format elf_image_format(const void *bytes, size_t size);
+const char *elf_image_machine_name(enum elf_image_machine machine); // "x86_64"
+// Finds the object inside an image that is whole: all parts that its headers name lie inside the file.
+// EBPF_ELF_PARSING_FAILED with *error filled. out->object points into `bytes`.
+ebpf_result_t elf_module_open(const void *bytes, size_t size, struct elf_module *out,
+                              struct elf_error *error) MUST_CHECK;

@@ -72,12 +72,26 @@ static ebpf_result_t load(struct elf_loader *l)
     return hand_over_btf(l);
 }
 
+// The object of a native module is opened in the module's place.
+static ebpf_result_t unwrap(const void **bytes, size_t *size, struct elf_error *error)
+{
+    struct elf_module module;
+    if (*size > ELF_MAX_SIZE || elf_image_format(*bytes, *size) == ELF_IMAGE_NONE) {
+        return EBPF_SUCCESS;
+    }
+    TRY(elf_module_open(*bytes, *size, &module, error));
+    *bytes = module.object;
+    *size = module.object_size;
+    return EBPF_SUCCESS;
+}
+
 ebpf_result_t elf_open(const void *bytes, size_t size, const struct elf_options *options, struct arena *arena,
                        struct elf_object *out, struct elf_error *error)
 {
     struct elf_object object = {0};
     struct elf_error found = {0};
     struct arena scratch;
+    TRY(unwrap(&bytes, &size, error));
     struct elf_loader l = {
         .options = options,
         .arena = arena,

@@ -23,6 +23,9 @@ clang rich clang-19 -g -mcpu=v3 $dir/rich.c
 clang rich_v1 clang-19 -g -mcpu=v1 $dir/rich.c
 clang rich_v4 clang-19 -g -mcpu=v4 $dir/rich.c
 clang rich_14 clang-14 -g -mcpu=v2 $dir/rich.c
+clang rich_native "clang-19 -Dloop(n,f,u,x)=f(0,u)" -g -mcpu=v3 -DNATIVE $dir/rich.c
+clang tiny_one clang-19 -g $dir/tiny.c
+clang tiny_bind clang-19 -g -DBIND $dir/tiny.c
 clang legacy_16 clang-19 -DSHAPE=16 $dir/legacy.c
 clang legacy_20 clang-14 -mcpu=v2 -DSHAPE=20 $dir/legacy.c
 clang legacy_24 clang-19 -DSHAPE=24 $dir/legacy.c

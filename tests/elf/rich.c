@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Most of what an object can hold, as clang and BTF write it; built several times (build.sh).
+// Most that an object can hold, as clang and BTF write it; built several times (build.sh). NATIVE: what runs.
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -36,14 +36,14 @@ static struct {
     __uint(map_flags, 1);
     __uint(pinning, 1);
 } flows SEC(".maps");
-
+#ifndef NATIVE
 struct {
     __uint(type, 999); // no such type: kept, for the verifier to refuse
     __uint(max_entries, 2);
     __type(key, struct pair);
     __type(value, u8[3]);
 } strange SEC(".maps");
-
+#endif
 const volatile u32 config = 3;
 static volatile const u8 table[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 u32 limit = 7;
@@ -96,7 +96,7 @@ SEC("xdp") int callback(struct xdp_md *ctx)
     trace("sum %d\n", 8, sum);
     return (lookup(&flows, &key) ? sum : sibling(ctx)) + weak_one(1);
 }
-
+#ifndef NATIVE
 SEC("?xdp.frags/name") int by_hand(struct xdp_md *ctx)
 {
     struct pair key = {1, 2};
@@ -106,6 +106,6 @@ SEC("?xdp.frags/name") int by_hand(struct xdp_md *ctx)
     }
     return (int)sibling(ctx);
 }
-
+#endif
 char _license[] SEC("license") = "Dual MIT/GPL";
 u32 _version SEC("version") = 0x50607;
