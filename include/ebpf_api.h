@@ -64,6 +64,9 @@ struct ebpf_object_info {
     uint64_t run_count, run_time_ns;
     bool windows_dialect;
     uint32_t map_count, map_ids[EBPF_MAX_MAPS];
+    char module[EBPF_NAME_SIZE]; // whose code it is; "": of no native module
+    uint32_t module_id;          // different for each instance of a module; 0: none
+    bool module_revoked;         // the module's image has gone: the program runs no more
     // links
     uint32_t prog_id, ifindex;
     bool attached;
@@ -245,6 +248,10 @@ LIBBPF_API ebpf_result_t ebpf_verify_memory(const void *bytes, size_t size,
 LIBBPF_API void ebpf_verify_free(struct ebpf_verify_report *report); // NULL allowed
 
 // --- native modules ------------------------------------------------------------------------------
+// bpf_object__open and all others that take object files take native modules (.so, .dll, .sys), which hold
+// the object that they were made of. A module's programs run as the machine code in its file:
+// bpf_object__load refuses whatever was changed that the code relies on (types, definitions of maps, frozen
+// data). A module from memory opens, but does not load.
 
 struct ebpf_native_opts {
     size_t sz;
@@ -258,9 +265,10 @@ struct ebpf_native_opts {
     // SHA-256 of bytes, which modules hold; false: it cannot be made. The library has no cryptography.
     bool (*sha256)(void *user, const void *bytes, size_t size, uint8_t digest[32]);
     void *user;
+    bool driver; // with what a Windows driver needs (ebpf_native_driver.h)
     size_t : 0;
 };
-#define ebpf_native_opts__last_field user
+#define ebpf_native_opts__last_field driver
 
 // Verifies all programs of an object file and writes the C file of a native module with them (ebpf_native.h).
 // EBPF_SUCCESS: judged. The module was written when (*report)->accepted and *error_message is NULL; the text
@@ -269,8 +277,9 @@ struct ebpf_native_opts {
 // EBPF_INVALID_ARGUMENT, EBPF_FAILED: sha256 has failed.
 LIBBPF_API ebpf_result_t ebpf_generate_native(const char *path, const struct ebpf_native_opts *opts,
                                               struct ebpf_verify_report **report, const char **error_message);
-// Text of ebpf_native.h, which the C file includes.
+// Texts of ebpf_native.h and ebpf_native_driver.h, which the C file includes.
 LIBBPF_API const char *ebpf_native_header(void);
+LIBBPF_API const char *ebpf_native_driver_header(void);
 
 // --- processes -----------------------------------------------------------------------------------
 

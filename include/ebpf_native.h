@@ -132,11 +132,24 @@ struct ebpf_native_module {
 
 #define EBPF_NATIVE_SYMBOL "ebpf_native_module"
 
+// The section of the image that holds the object file that the module was made of: magic, size as 64 bits
+// little endian, the object's bytes. What follows is padding. Neither symbols nor relocations are needed to
+// find it: whoever opens a module reads it as a file.
+#define EBPF_NATIVE_OBJECT_SECTION ".ebpfobj"
+#define EBPF_NATIVE_OBJECT_MAGIC   "EbFobj\0\1" // without the literal's NUL
+
 // --- for generated code --------------------------------------------------------------------------
 
 #if defined(EBPF_NATIVE_MODULE)
 #if defined(_WIN32)
 #define EBPF_NATIVE_EXPORT __attribute__((dllexport))
+#if defined(EBPF_NATIVE_DLL_ENTRY) // for linkers that cannot do without
+int EBPF_NATIVE_DLL_ENTRY(void *image, uint32_t reason, void *reserved);
+int EBPF_NATIVE_DLL_ENTRY(void *image, uint32_t reason, void *reserved)
+{
+    return (void)image, (void)reason, (void)reserved, 1;
+}
+#endif
 #else
 #define EBPF_NATIVE_EXPORT __attribute__((visibility("default")))
 #endif
@@ -146,6 +159,22 @@ struct ebpf_native_module {
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wself-assign"
 #endif
+// Bytes are written as strings that fill their arrays.
+#if defined(__clang__) ? __clang_major__ >= 21 : __GNUC__ >= 15
+#pragma GCC diagnostic ignored "-Wunterminated-string-initialization"
+#endif
+
+#if defined(__ELF__)
+#define EBPF_NATIVE_RETAIN retain, // by linkers that leave out what nothing refers to
+#else
+#define EBPF_NATIVE_RETAIN
+#endif
+#define EBPF_NATIVE_OBJECT(count)                                                                            \
+    __attribute__((section(EBPF_NATIVE_OBJECT_SECTION), EBPF_NATIVE_RETAIN used)) static const struct {      \
+        char magic[8];                                                                                       \
+        uint64_t size;                                                                                       \
+        uint8_t bytes[count];                                                                                \
+    }
 
 #define EBPF_NATIVE_FUNCTION __attribute__((unused)) static uint64_t
 #define EBPF_NATIVE_STACK    512

@@ -25,5 +25,7 @@ ebpf_result_t cgen_write(const struct cgen_input *input, const struct cgen_sink 
     for (uint32_t i = 0; i < input->program_count; i++) {
         TRY(write_program(&c, i));
     }
-    return table_module(&c);
+    table_object(&c);
+    table_module(&c);
+    return EBPF_SUCCESS;
 }

@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "isa/isa.h"
+#include "proto/proto.h"
 #include "spec/spec.h"
 
 struct cgen_map {
@@ -26,17 +27,9 @@ struct cgen_program {
     const uint32_t *map_of; // index in cgen_input.maps of each map of the program
 };
 
-#define CGEN_DIGEST_SIZE 32
-
-// SHA-256, by whoever calls: cryptography is the platform's. False: it cannot be made.
-struct cgen_hasher {
-    bool (*sha256)(void *user, const void *bytes, size_t size, uint8_t digest[CGEN_DIGEST_SIZE]);
-    void *user;
-};
-
 struct cgen_input {
     const struct spec_view *spec;
-    const struct cgen_hasher *hasher;
+    const struct proto_hasher *hasher;
     const char *name;    // of the object
     const char *version; // of the generator
     const struct cgen_program *programs;
@@ -44,8 +37,12 @@ struct cgen_input {
     const struct cgen_map *maps;
     uint32_t map_count;
     const uint8_t *object_digest; // SHA-256 of the object file, or NULL
-    bool raw;                     // no helpers: all calls go by number, as numbers are in the instructions
-    bool lines;                   // #line directives: debuggers show the programs' source
+    const uint8_t *object;        // the object file, which goes into the module as it is; NULL: it does not
+    size_t object_size;
+    uint32_t btf_off, btf_size; // its .BTF; size 0: none
+    bool raw;                   // no helpers: all calls go by number, as numbers are in the instructions
+    bool lines;                 // #line directives: debuggers show the programs' source
+    bool driver;                // with what a Windows driver needs (ebpf_native_driver.h)
 };
 
 struct cgen_sink {
@@ -64,10 +61,3 @@ struct cgen_error {
 // The programs have passed program_check. Nothing of the text is good after an error.
 ebpf_result_t cgen_write(const struct cgen_input *input, const struct cgen_sink *sink, struct arena *arena,
                          struct cgen_error *error) MUST_CHECK;
-
-// What binds a program to what it was resolved with: its canonical form, the rows of the helpers that it
-// calls, the context fields that its evidence names, the evidence. EBPF_NO_MEMORY; EBPF_FAILED when the
-// hasher fails.
-ebpf_result_t cgen_digest(const struct spec_view *spec, const struct cgen_program *p,
-                          const struct cgen_hasher *hasher, struct arena *arena,
-                          uint8_t digest[CGEN_DIGEST_SIZE]) MUST_CHECK;

@@ -55,53 +55,48 @@ static void write_lookup(const struct unit *u, uint32_t pc, const struct map_def
     text_comment(u->c, map->name);
 }
 
-// The function of the helper for tail calls finds the program. Nothing of this one is needed then: the
-// function around it (cgen_func.c) goes there, with r1.
-static ebpf_result_t write_tail_call(const struct unit *u, uint32_t pc, uint32_t row)
+// The function of the helper for tail calls finds the program. Nothing of this function is needed then: the
+// one around it (cgen_func.c) goes there, with r1.
+static void write_tail_call(const struct unit *u, uint32_t row)
 {
-    if (u->func != 0) {
-        return cgen_refuse(u->c, u->index, pc, EBPF_OPERATION_NOT_SUPPORTED,
-                           "tail calls in functions that are called are not translated");
-    }
     text_write(u->c,
                "r0 = helper_bindings[%u](r1, r2, r3, (uint64_t)(uintptr_t)frame_top, 0, run);\n"
                "    if (r0 == 0) return r1; // tail call",
                (unsigned)row);
-    return EBPF_SUCCESS;
 }
 
-static ebpf_result_t write_helper(const struct unit *u, uint32_t pc, const struct insn *in)
+static void write_helper(const struct unit *u, uint32_t pc, const struct insn *in)
 {
     const struct helper_row *row = unit_helper(u->c->in->spec, in);
     const struct map_def *map = looked_up(u);
     if (row == NULL) {
         text_write(u->c, "r0 = (uint64_t)-%d; // no such helper", RESULT_OF_WRONG);
-        return EBPF_SUCCESS;
+        return;
     }
     if (str_equal(row->name, lookup_name) && map != NULL) {
         write_lookup(u, pc, map);
-        return EBPF_SUCCESS;
+        return;
     }
     if (str_equal(row->name, cpu_name)) {
         text_put(u->c, "r0 = run->slot;");
-        return EBPF_SUCCESS;
+        return;
     }
     uint32_t number = u->c->helper_rows[in->imm] - 1;
     if (unit_calls_tail(u->c->in->spec, in)) {
-        return write_tail_call(u, pc, number);
+        write_tail_call(u, number);
+        return;
     }
     text_write(u->c, "r0 = helper_bindings[%u]", (unsigned)number);
     put_arguments(u->c, unit_arg_count(row));
     text_put(u->c, " // ");
     text_comment(u->c, row->name);
-    return EBPF_SUCCESS;
 }
 
 // --- functions -----------------------------------------------------------------------------------
 
 void func_test_aborted(const struct unit *u)
 {
-    bool resets = u->tails && u->func == 0;
+    bool resets = u->tails[u->func] != 0;
     text_write(u->c, "\n    if (run->aborted != 0) %sreturn 0;%s", resets ? "{ run->number = 0; " : "",
                resets ? " }" : "");
 }
@@ -109,13 +104,12 @@ void func_test_aborted(const struct unit *u)
 static ebpf_result_t write_local(const struct unit *u, uint32_t pc)
 {
     uint32_t func = unit_func_at(u, insn_target(&u->p->insns[pc], pc));
-    if (func == 0 || func == u->p->func_count) {
-        return cgen_refuse(u->c, u->index, pc, EBPF_OPERATION_NOT_SUPPORTED,
-                           "the function that a program starts with cannot be called");
+    if (func == u->p->func_count) {
+        return cgen_refuse(u->c, u->index, pc, EBPF_INVALID_ARGUMENT, "there is no function to call");
     }
     text_put(u->c, "r0 = ");
     func_name(u, func);
-    put_arguments(u->c, ARGUMENTS);
+    text_put(u->c, u->any_tails ? "(r1, r2, r3, r4, r5, run, frame_top);" : "(r1, r2, r3, r4, r5, run);");
     if (u->aborts[func] != 0) {
         func_test_aborted(u);
     }
@@ -141,9 +135,10 @@ ebpf_result_t call_write(struct unit *u, uint32_t pc)
     case SEM_CALL:
         if (u->c->in->raw) {
             write_raw_call(u, in);
-            return EBPF_SUCCESS;
+        } else {
+            write_helper(u, pc, in);
         }
-        return write_helper(u, pc, in);
+        return EBPF_SUCCESS;
     case SEM_CALL_LOCAL: return write_local(u, pc);
     case SEM_CALLX:
         text_write(u->c, "run->number = r%u;", in->dst);

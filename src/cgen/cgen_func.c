@@ -1,41 +1,52 @@
 // SPDX-License-Identifier: MIT
-// cgen_func: functions of a program as C functions. The entry has the signature of ebpf_native_entry_fn;
-// where it may go on with another program it is a small function around the program's own, so that the jump
-// there is the last thing that it does, and nothing of this program's frame is left.
+// cgen_func: functions of a program as C functions. The entry has the signature of ebpf_native_entry_fn. What
+// may go on with another program is two functions: a small one around the body, which jumps there when the
+// body's frame is gone, with any compiler.
 #include "cgen/cgen_int.h"
 
-static const char parameters[] =
-    "(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct ebpf_native_run *run)";
 static const char entry_parameters[] =
     "(uint64_t r1, uint64_t r2, struct ebpf_native_run *run, uint8_t *frame_top)";
+static const char parameters[] =
+    "(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct ebpf_native_run *run)";
+static const char tail_parameters[] = "(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,\n"
+                                      "    struct ebpf_native_run *run, uint8_t *frame_top)";
 
-void func_name(const struct unit *u, uint32_t func)
+// It is the program's entry itself; otherwise a function of its own calls it.
+static bool is_entry(const struct unit *u, uint32_t func)
+{
+    return func == 0 && !u->calls_first;
+}
+
+static void put_name(const struct unit *u, uint32_t func, bool is_body)
 {
     text_write(u->c, "p%u", (unsigned)u->index);
-    if (func != 0 || u->tails) {
-        text_write(u->c, "f%u", (unsigned)func);
+    if (is_body || !is_entry(u, func)) {
+        text_write(u->c, is_body ? "f%ub" : "f%u", (unsigned)func);
     }
     text_put(u->c, "_");
     text_name(u->c, func != 0 ? u->p->funcs[func].name : u->p->name);
 }
 
-static void put_head(const struct unit *u, uint32_t func)
+void func_name(const struct unit *u, uint32_t func)
 {
-    if (func == 0 && u->tails) {
-        text_put(u->c, "__attribute__((noinline)) ");
-    }
-    text_put(u->c, "EBPF_NATIVE_FUNCTION ");
-    func_name(u, func);
-    text_put(u->c, func == 0 ? entry_parameters : parameters);
+    put_name(u, func, false);
+}
+
+static void put_head(const struct unit *u, uint32_t func, bool is_body)
+{
+    text_put(u->c, is_body ? "__attribute__((noinline)) EBPF_NATIVE_FUNCTION " : "EBPF_NATIVE_FUNCTION ");
+    put_name(u, func, is_body);
+    text_put(u->c, is_entry(u, func) ? entry_parameters : u->any_tails ? tail_parameters : parameters);
 }
 
 void func_prototypes(const struct unit *u)
 {
-    for (uint32_t f = 1; f < u->p->func_count; f++) {
-        put_head(u, f);
+    uint32_t first = u->calls_first ? 0 : 1;
+    for (uint32_t f = first; f < u->p->func_count; f++) {
+        put_head(u, f, false);
         text_put(u->c, ";\n");
     }
-    if (u->p->func_count > 1) {
+    if (u->p->func_count > first) {
         text_put(u->c, "\n");
     }
 }
@@ -55,7 +66,7 @@ static uint32_t used_registers(const struct unit *u, const struct func *f)
 // r0 and others start as zero: a verified program reads none before it has written it.
 static void put_registers(const struct unit *u, uint32_t used)
 {
-    unsigned parameter_count = u->func == 0 ? 2 : 5;
+    unsigned parameter_count = is_entry(u, u->func) ? 2 : 5;
     text_put(u->c, "    uint64_t r0 = 0");
     for (unsigned reg = parameter_count + 1; reg < 10; reg++) {
         if ((used >> reg & 1) != 0) {
@@ -105,7 +116,7 @@ static void forget(struct unit *u)
     u->known[10] = (struct known){KNOWN_STACK, 0};
 }
 
-static ebpf_result_t write_body(struct unit *u, const struct func *f)
+static ebpf_result_t write_insns(struct unit *u, const struct func *f)
 {
     const struct line *last = NULL;
     uint8_t form = FORM_NONE;
@@ -128,43 +139,56 @@ static ebpf_result_t write_body(struct unit *u, const struct func *f)
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t write_func(struct unit *u, uint32_t func)
+static ebpf_result_t write_body(struct unit *u, uint32_t func)
 {
     const struct func *f = &u->p->funcs[func];
     u->func = func;
-    put_head(u, func);
+    put_head(u, func, u->tails[func] != 0);
     text_put(u->c, "\n{\n");
-    if (func == 0) {
+    if (is_entry(u, func)) {
         text_put(u->c, "    (void)r1, (void)r2, (void)run, (void)frame_top;\n");
     }
     put_registers(u, used_registers(u, f));
-    TRY(write_body(u, f));
+    TRY(write_insns(u, f));
     text_put(u->c, "}\n\n");
     return EBPF_SUCCESS;
 }
 
-// What function 0 returns when it made a tail call is r1 of the next program.
-static void write_tail_entry(const struct unit *u)
+// What the body returns when it made a tail call is r1 of the next program.
+static void write_jump(const struct unit *u, uint32_t func)
 {
-    text_write(u->c, "static uint64_t p%u_", (unsigned)u->index);
-    text_name(u->c, u->p->name);
-    text_put(u->c, entry_parameters);
+    put_head(u, func, false);
     text_put(u->c, "\n{\n    const uint64_t r0 = ");
-    func_name(u, 0);
-    text_put(u->c, "(r1, r2, run, frame_top);\n"
-                   "    if (run->number == 0) {\n        return r0;\n    }\n"
+    put_name(u, func, true);
+    text_put(u->c,
+             is_entry(u, func) ? "(r1, r2, run, frame_top);\n" : "(r1, r2, r3, r4, r5, run, frame_top);\n");
+    text_put(u->c, "    if (run->number == 0) {\n        return r0;\n    }\n"
                    "    ebpf_native_entry_fn next = (ebpf_native_entry_fn)(uintptr_t)run->number;\n"
                    "    return next(r0, 0, run, frame_top);\n}\n\n");
+}
+
+static void write_entry(const struct unit *u)
+{
+    text_write(u->c, "EBPF_NATIVE_FUNCTION p%u_", (unsigned)u->index);
+    text_name(u->c, u->p->name);
+    text_put(u->c, entry_parameters);
+    text_put(u->c, "\n{\n    (void)frame_top;\n    return ");
+    func_name(u, 0);
+    text_put(u->c,
+             u->any_tails ? "(r1, r2, 0, 0, 0, run, frame_top);\n}\n\n" : "(r1, r2, 0, 0, 0, run);\n}\n\n");
 }
 
 ebpf_result_t func_write_all(struct unit *u)
 {
     func_prototypes(u);
     for (uint32_t f = u->p->func_count; f-- > 0;) {
-        TRY(write_func(u, f));
+        TRY(write_body(u, f));
+        if (u->tails[f] != 0) {
+            write_jump(u, f);
+        }
     }
-    if (u->tails) {
-        write_tail_entry(u);
+    if (u->calls_first) {
+        write_entry(u);
     }
     return EBPF_SUCCESS;
 }

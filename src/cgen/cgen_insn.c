@@ -355,7 +355,7 @@ static ebpf_result_t write_lddw(const struct unit *u, uint32_t pc)
 
 static void write_exit(const struct unit *u)
 {
-    if (u->tails && u->func == 0) {
+    if (u->tails[u->func] != 0) {
         text_put(u->c, "run->number = 0; ");
     }
     text_put(u->c, "return r0;");

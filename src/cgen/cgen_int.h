@@ -12,8 +12,9 @@ struct cgen {
     uint32_t *helper_rows; // by helper id: 1 + row of the module; 0: not called
     uint32_t *helper_ids;  // by row
     uint32_t helper_count;
-    uint32_t *helper_numbers; // by row: of the dialect that calls it first
-    uint32_t *map_uses;       // by map of the module: enum ebpf_native_map_use
+    uint32_t *helper_numbers;              // by row: of the dialect that calls it first
+    uint32_t *map_uses;                    // by map of the module: enum ebpf_native_map_use
+    uint8_t (*digests)[PROTO_DIGEST_SIZE]; // by program, once it is written
 };
 
 // What is known of a register where the next instruction is.
@@ -37,7 +38,9 @@ struct unit {
     uint8_t *aborts;  // by function: a packet load in it, or below, may end the run
     int32_t *fields;  // by slot: field of the context that it accesses; -1: none
     bool shares;      // there is memory that others may write during a run
-    bool tails;       // the entry function may go on with another program
+    uint8_t *tails;   // by function: it may go on with another program
+    bool any_tails;   // one of them does: functions know the frame top
+    bool calls_first; // functions call the one that the program starts with
     uint32_t uses;    // enum ebpf_native_import_use
     uint32_t func;    // at work
     struct known known[INSN_REG_COUNT];
@@ -53,7 +56,10 @@ void text_string(const struct cgen *c, const char *text);
 void text_name(const struct cgen *c, const char *text);
 // As what follows "// " to the end of the line.
 void text_comment(const struct cgen *c, const char *text);
-// static const uint8_t NAME[] = {...};
+// Bytes as string literals, which compilers read faster than numbers: rows of a line each, without the last
+// line's end.
+void text_literal(const struct cgen *c, const uint8_t *bytes, size_t size);
+// static const uint8_t NAME[] = ...;
 void text_bytes(const struct cgen *c, const char *name, const uint8_t *bytes, size_t size);
 // A number as a constant of `width` bits.
 void text_number(const struct cgen *c, int64_t value, unsigned width);
@@ -85,6 +91,7 @@ void unit_step(struct unit *u, uint32_t pc);
 
 void func_prototypes(const struct unit *u);
 ebpf_result_t func_write_all(struct unit *u) MUST_CHECK;
+// What others call.
 void func_name(const struct unit *u, uint32_t func);
 // Behind what may have aborted the run.
 void func_test_aborted(const struct unit *u);
@@ -99,4 +106,5 @@ void insn_place(const struct unit *u, uint32_t pc, unsigned base, int off, unsig
 ebpf_result_t table_collect(struct cgen *c) MUST_CHECK;
 void table_declare(const struct cgen *c);
 ebpf_result_t table_program(struct unit *u) MUST_CHECK;
-ebpf_result_t table_module(const struct cgen *c) MUST_CHECK;
+void table_object(const struct cgen *c);
+void table_module(const struct cgen *c);

@@ -42,7 +42,9 @@ ebpf_result_t table_collect(struct cgen *c)
     c->helper_ids = arena_array(c->arena, helpers, sizeof(*c->helper_ids));
     c->helper_numbers = arena_array(c->arena, helpers, sizeof(*c->helper_numbers));
     c->map_uses = arena_array(c->arena, c->in->map_count + 1, sizeof(*c->map_uses));
-    if (c->helper_rows == NULL || c->helper_ids == NULL || c->helper_numbers == NULL || c->map_uses == NULL) {
+    c->digests = arena_array(c->arena, c->in->program_count + 1, sizeof(*c->digests));
+    if (c->helper_rows == NULL || c->helper_ids == NULL || c->helper_numbers == NULL || c->map_uses == NULL ||
+        c->digests == NULL) {
         return EBPF_NO_MEMORY;
     }
     for (uint32_t i = 0; i < c->in->program_count; i++) {
@@ -64,7 +66,8 @@ void table_declare(const struct cgen *c)
     text_comment(c, c->in->name);
     text_put(c, " by ");
     text_comment(c, c->in->version);
-    text_put(c, "\n#define EBPF_NATIVE_MODULE\n#include <ebpf_native.h>\n\n");
+    text_put(c, "\n#define EBPF_NATIVE_MODULE\n#include <ebpf_native.h>\n");
+    text_put(c, c->in->driver ? "#include <ebpf_native_driver.h>\n\n" : "\n");
     text_put(c, "// Filled in by whoever loads the module, before the first run.\n");
     text_write(c, "static struct ebpf_native_map_binding map_bindings[%u];\n",
                at_least_one(c->in->map_count));
@@ -125,6 +128,8 @@ ebpf_result_t table_program(struct unit *u)
         return EBPF_NO_MEMORY;
     }
     (void)proto_program_encode(u->p, bytes, size);
+    TRY(proto_program_digest(u->c->in->spec, u->p, bytes, size, &u->source->evidence, u->c->in->hasher,
+                             u->c->arena, u->c->digests[u->index]));
     put_bytes(u, "canonical", bytes, size);
     put_bytes(u, "evidence", u->source->evidence.bytes, u->source->evidence.size);
     put_u32_list(u, "maps", u->source->map_of, u->p->map_count);
@@ -189,19 +194,16 @@ static void put_maps(const struct cgen *c)
     text_put(c, c->in->map_count == 0 ? "    {0},\n};\n\n" : "};\n\n");
 }
 
-static ebpf_result_t put_digest(const struct cgen *c, uint32_t index)
+static void put_digest(const struct cgen *c, uint32_t index)
 {
-    uint8_t digest[CGEN_DIGEST_SIZE];
-    TRY(cgen_digest(c->in->spec, &c->in->programs[index], c->in->hasher, c->arena, digest));
     text_put(c, "     .digest = {");
-    for (unsigned i = 0; i < CGEN_DIGEST_SIZE; i++) {
-        text_write(c, i == 0 ? "%u" : ", %u", (unsigned)digest[i]);
+    for (unsigned i = 0; i < PROTO_DIGEST_SIZE; i++) {
+        text_write(c, i == 0 ? "%u" : ", %u", (unsigned)c->digests[index][i]);
     }
     text_put(c, "},\n");
-    return EBPF_SUCCESS;
 }
 
-static ebpf_result_t put_program(const struct cgen *c, uint32_t index)
+static void put_program(const struct cgen *c, uint32_t index)
 {
     const struct program *p = c->in->programs[index].program;
     unsigned i = index;
@@ -217,22 +219,20 @@ static ebpf_result_t put_program(const struct cgen *c, uint32_t index)
     text_write(c, ",\n     .canonical = p%u_canonical, .canonical_size = sizeof(p%u_canonical),\n", i, i);
     text_write(c, "     .evidence = p%u_evidence, .evidence_size = %zu,\n", i,
                c->in->programs[index].evidence.size);
-    TRY(put_digest(c, index));
+    put_digest(c, index);
     text_write(c, "     .maps = p%u_maps, .map_count = p%u_map_count,\n", i, i);
     text_write(c, "     .helpers = p%u_helpers, .helper_count = p%u_helper_count,\n", i, i);
     text_write(c, "     .insn_count = %u, .uses = p%u_uses},\n", (unsigned)p->insn_count, i);
-    return EBPF_SUCCESS;
 }
 
-static ebpf_result_t put_programs(const struct cgen *c)
+static void put_programs(const struct cgen *c)
 {
     text_write(c, "static const struct ebpf_native_program programs[%u] = {\n",
                at_least_one(c->in->program_count));
     for (uint32_t i = 0; i < c->in->program_count; i++) {
-        TRY(put_program(c, i));
+        put_program(c, i);
     }
     text_put(c, c->in->program_count == 0 ? "    {0},\n};\n\n" : "};\n\n");
-    return EBPF_SUCCESS;
 }
 
 static const char sizes[] = "    .size = sizeof(ebpf_native_module),\n"
@@ -249,13 +249,36 @@ static const char tables[] = "    .programs = programs,\n"
                              "    .helper_bindings = helper_bindings,\n"
                              "    .imports = &imports,\n";
 
-ebpf_result_t table_module(const struct cgen *c)
+// Found by its section, in the image as a file: neither symbols nor relocations are needed.
+void table_object(const struct cgen *c)
+{
+    unsigned long long size = c->in->object_size;
+    if (c->in->object != NULL) {
+        text_put(c, "// The object file, byte for byte.\n");
+        text_write(c, "EBPF_NATIVE_OBJECT(%llu) object = {EBPF_NATIVE_OBJECT_MAGIC, %lluu,\n", size, size);
+        text_literal(c, c->in->object, c->in->object_size);
+        text_put(c, "\n};\n\n");
+    }
+}
+
+static void put_object_members(const struct cgen *c)
+{
+    if (c->in->object != NULL && c->in->btf_size != 0) {
+        text_write(c, "    .btf = object.bytes + %u,\n    .btf_size = %u,\n", (unsigned)c->in->btf_off,
+                   (unsigned)c->in->btf_size);
+    }
+    if (c->in->object_digest != NULL) {
+        text_put(c, "    .object_digest = object_digest,\n");
+    }
+}
+
+void table_module(const struct cgen *c)
 {
     put_helpers(c);
     put_maps(c);
-    TRY(put_programs(c));
+    put_programs(c);
     if (c->in->object_digest != NULL) {
-        text_bytes(c, "object_digest", c->in->object_digest, CGEN_DIGEST_SIZE);
+        text_bytes(c, "object_digest", c->in->object_digest, PROTO_DIGEST_SIZE);
     }
     text_put(c, "EBPF_NATIVE_EXPORT extern const struct ebpf_native_module ebpf_native_module;\n");
     text_put(c, "const struct ebpf_native_module ebpf_native_module = {\n");
@@ -268,6 +291,6 @@ ebpf_result_t table_module(const struct cgen *c)
     text_string(c, c->in->version);
     text_put(c, ",\n");
     text_put(c, tables);
-    text_put(c, c->in->object_digest != NULL ? "    .object_digest = object_digest,\n};\n" : "};\n");
-    return EBPF_SUCCESS;
+    put_object_members(c);
+    text_put(c, "};\n");
 }

@@ -4,7 +4,7 @@
 #include "cgen/cgen_int.h"
 
 #define PIECE_SIZE    512
-#define BYTES_PER_ROW 16
+#define BYTES_PER_ROW 32
 
 void text_put(const struct cgen *c, const char *text)
 {
@@ -22,13 +22,17 @@ void text_write(const struct cgen *c, const char *fmt, ...)
     text_put(c, piece);
 }
 
+static bool is_plain(uint8_t byte)
+{
+    return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\' && byte != '?';
+}
+
 void text_string(const struct cgen *c, const char *text)
 {
     text_put(c, "\"");
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
-        bool plain = byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\' && byte != '?';
-        if (plain) {
+        if (is_plain(byte)) {
             text_write(c, "%c", byte);
         } else {
             text_write(c, "\\%u%u%u", (unsigned)byte >> 6, (unsigned)byte >> 3 & 7, (unsigned)byte & 7);
@@ -67,13 +71,51 @@ void text_comment(const struct cgen *c, const char *text)
     }
 }
 
+static char *put_octal(char *out, unsigned byte, bool is_long)
+{
+    *out++ = '\\';
+    if (is_long || byte >= 0100) {
+        *out++ = (char)('0' + (byte >> 6));
+    }
+    if (is_long || byte >= 010) {
+        *out++ = (char)('0' + (byte >> 3 & 7));
+    }
+    *out++ = (char)('0' + (byte & 7));
+    return out;
+}
+
+// A digit behind a short number would belong to it.
+static char *put_byte(char *out, uint8_t byte, bool digit_follows)
+{
+    if (!is_plain(byte)) {
+        return put_octal(out, byte, digit_follows);
+    }
+    *out++ = (char)byte;
+    return out;
+}
+
+void text_literal(const struct cgen *c, const uint8_t *bytes, size_t size)
+{
+    for (size_t row = 0; row == 0 || row < size; row += BYTES_PER_ROW) {
+        char text[BYTES_PER_ROW * 4 + 8], *out = text;
+        size_t end = size - row < BYTES_PER_ROW ? size : row + BYTES_PER_ROW;
+        for (const char *in = row == 0 ? "    \"" : "\n    \""; *in != '\0';) {
+            *out++ = *in++;
+        }
+        for (size_t i = row; i < end; i++) {
+            out = put_byte(out, bytes[i], i + 1 < end && bytes[i + 1] >= '0' && bytes[i + 1] <= '9');
+        }
+        *out++ = '"';
+        *out = '\0';
+        text_put(c, text);
+    }
+}
+
 void text_bytes(const struct cgen *c, const char *name, const uint8_t *bytes, size_t size)
 {
-    text_write(c, "static const uint8_t %s[%zu] = {", name, size == 0 ? 1 : size);
-    for (size_t i = 0; i < size; i++) {
-        text_write(c, "%s%u,", i % BYTES_PER_ROW == 0 ? "\n    " : " ", (unsigned)bytes[i]);
-    }
-    text_put(c, size == 0 ? "0};\n" : "\n};\n");
+    text_write(c, "static const uint8_t %s[%zu] =\n", name, size == 0 ? 1 : size);
+    text_literal(c, bytes, size);
+    text_put(c, ";\n");
 }
 
 void text_number(const struct cgen *c, int64_t value, unsigned width)

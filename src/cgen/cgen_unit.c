@@ -111,14 +111,18 @@ static bool find_aborting(struct unit *u)
 
 // --- beginning -----------------------------------------------------------------------------------
 
-static void look_at(struct unit *u, uint32_t pc)
+static void look_at(struct unit *u, uint32_t func, uint32_t pc)
 {
     const struct insn *in = &u->p->insns[pc];
     uint8_t form = insn_info(in->id)->form;
     if (insn_is_jump(in)) {
         u->targets[insn_target(in, pc)] = 1;
     }
-    u->tails |= unit_calls_tail(u->c->in->spec, in);
+    if (unit_calls_tail(u->c->in->spec, in) && !u->c->in->raw) {
+        u->tails[func] = 1;
+        u->any_tails = true;
+    }
+    u->calls_first |= in->id == INSN_CALL_LOCAL && unit_func_at(u, insn_target(in, pc)) == 0;
     if (form == FORM_CALLX || (form == FORM_CALL && u->c->in->raw && in->id == INSN_CALL)) {
         u->uses |= EBPF_NATIVE_USE_CALL_NUMBER;
     } else if (form == FORM_LDABS || form == FORM_LDIND) {
@@ -133,13 +137,17 @@ ebpf_result_t unit_begin(struct unit *u, struct cgen *c, uint32_t index)
     u->targets = arena_alloc(c->arena, u->p->insn_count);
     u->aborts = arena_alloc(c->arena, u->p->func_count);
     u->fields = arena_array(c->arena, u->p->insn_count, sizeof(*u->fields));
-    if (u->targets == NULL || u->aborts == NULL || u->fields == NULL) {
+    u->tails = arena_alloc(c->arena, u->p->func_count);
+    if (u->targets == NULL || u->aborts == NULL || u->tails == NULL || u->fields == NULL) {
         return EBPF_NO_MEMORY;
     }
     u->shares = u->p->map_count != 0;
     TRY(take_marks(u, &source->evidence));
-    for (uint32_t pc = 0; pc < u->p->insn_count; pc += insn_slots(&u->p->insns[pc])) {
-        look_at(u, pc);
+    for (uint32_t f = 0; f < u->p->func_count; f++) {
+        const struct func *func = &u->p->funcs[f];
+        for (uint32_t pc = func->start; pc < func->end; pc += insn_slots(&u->p->insns[pc])) {
+            look_at(u, f, pc);
+        }
     }
     for (uint32_t round = 0; round < u->p->func_count && find_aborting(u); round++) {
     }

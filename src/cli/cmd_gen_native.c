@@ -4,18 +4,21 @@
 // message.
 #include "cli/cli.h"
 #include "cli/cli_int.h"
+#include "cli/gen_toolchain.h"
 
-enum { STATUS_UNREADABLE = 2, PATH_MAX_SIZE = 1024, MAX_WORDS = 32 };
+enum { STATUS_UNREADABLE = 2 };
 
 struct gen {
-    const char *target, *arch, *output, *type, *dialect, *btf;
+    const char *target, *arch, *cpu, *output, *type, *dialect, *btf;
+    const struct gen_target *made;
 };
 
 static const struct keyword rows[] = {
-    {"--target", "{ linux | windows-dll }", KEYWORD_TEXT, false, false, "target",
+    {"--target", "{ linux | windows-dll | windows-driver }", KEYWORD_TEXT, false, false, "target",
      offsetof(struct gen, target), NULL},
     {"--arch", "{ x86_64 | arm64 }", KEYWORD_TEXT, false, false, "architecture", offsetof(struct gen, arch),
      NULL},
+    {"--cpu", "CPU", KEYWORD_TEXT, false, false, "processor", offsetof(struct gen, cpu), NULL},
     {"-o", "FILE", KEYWORD_TEXT, false, false, "output", offsetof(struct gen, output), NULL},
     {"type", "TYPE", KEYWORD_TEXT, false, false, "program type", offsetof(struct gen, type), NULL},
     {"dialect", "{ linux | windows }", KEYWORD_TEXT, false, false, "dialect", offsetof(struct gen, dialect),
@@ -25,75 +28,6 @@ static const struct keyword rows[] = {
 const struct keywords cmd_gen_native_keywords = KEYWORDS(rows);
 const struct cli_host *cli_host;
 
-// --- compilers -----------------------------------------------------------------------------------
-
-#define COMMON "-O2", "-std=gnu17", "-fno-strict-aliasing", "-ffreestanding", "-nostdlib", "-shared", "-s"
-#define GCC    "-fno-tree-loop-distribute-patterns" // it would make calls of memset out of loops
-#define ELF    "-fPIC", "-fvisibility=hidden", "-Wl,--build-id=none"
-#define PE     "-Wl,--entry,0", "-Wl,--no-insert-timestamp", "-Wl,--dynamicbase", "-Wl,--nxcompat"
-
-// Tried in this order; the first that can be started is it.
-static const struct toolchain {
-    const char *target, *arch, *package;
-    const char *words[MAX_WORDS];
-} toolchains[] = {
-    {"linux", "x86_64", "clang or gcc", {"clang", "--target=x86_64-linux-gnu", COMMON, ELF}},
-    {"linux", "x86_64", "clang or gcc", {"x86_64-linux-gnu-gcc", COMMON, GCC, ELF}},
-    {"linux",
-     "arm64",
-     "gcc-aarch64-linux-gnu",
-     {"aarch64-linux-gnu-gcc", COMMON, GCC, "-mno-outline-atomics", ELF}},
-    {"linux",
-     "arm64",
-     "gcc-aarch64-linux-gnu, or clang and lld",
-     {"clang", "--target=aarch64-linux-gnu", "-fuse-ld=lld", "-mno-outline-atomics", COMMON, ELF}},
-    {"windows-dll", "x86_64", "gcc-mingw-w64-x86-64", {"x86_64-w64-mingw32-gcc", COMMON, GCC, PE}},
-};
-
-static const char *extension(const char *target)
-{
-    return strcmp(target, "linux") == 0 ? ".so" : ".dll";
-}
-
-static bool serves(const struct toolchain *t, const struct gen *g)
-{
-    return strcmp(t->target, g->target) == 0 && strcmp(t->arch, g->arch) == 0;
-}
-
-static int run_toolchain(const struct toolchain *t, const char *folder, const char *module,
-                         const char *source)
-{
-    const char *words[MAX_WORDS + 6];
-    size_t count = 0;
-    while (count < MAX_WORDS && t->words[count] != NULL) {
-        words[count] = t->words[count];
-        count++;
-    }
-    const char *const rest[] = {"-I", folder, "-o", module, source, NULL};
-    memcpy(&words[count], rest, sizeof(rest));
-    return cli_host->run(words);
-}
-
-static int compile(struct cli *c, const struct gen *g, const char *folder, const char *module,
-                   const char *source)
-{
-    const char *package = NULL;
-    for (size_t i = 0; i < CLI_COUNT(toolchains); i++) {
-        if (!serves(&toolchains[i], g)) {
-            continue;
-        }
-        int status = run_toolchain(&toolchains[i], folder, module, source);
-        if (status >= 0) {
-            return status == 0 ? 0 : cli_error(c, -EIO, "the compiler %s failed", toolchains[i].words[0]);
-        }
-        package = package != NULL ? package : toolchains[i].package;
-    }
-    return package != NULL
-               ? cli_error(c, -ENOENT, "no compiler for %s on %s is there: install %s", g->target, g->arch,
-                           package)
-               : cli_error(c, -EINVAL, "modules for %s on %s cannot be made yet", g->target, g->arch);
-}
-
 // --- files ---------------------------------------------------------------------------------------
 
 static int unwritten(struct cli *c, const char *path)
@@ -101,35 +35,55 @@ static int unwritten(struct cli *c, const char *path)
     return cli_error(c, -errno, "cannot write %s: %s", path, error_text(errno));
 }
 
-static int write_header(struct cli *c, const char *path)
+static int write_text(struct cli *c, const char *folder, const char *name, const char *text)
 {
+    char path[GEN_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
-    bool failed = file == NULL || fputs(ebpf_native_header(), file) < 0;
+    bool failed = file == NULL || fputs(text, file) < 0;
     failed = (file != NULL && fclose(file) != 0) || failed;
     return failed ? unwritten(c, path) : 0;
 }
 
-static bool copy_bytes(FILE *from, FILE *to)
+// To be given to free. NULL with errno.
+static uint8_t *read_whole(const char *path, size_t *size)
 {
-    char bytes[4096];
-    size_t size;
-    while ((size = fread(bytes, 1, sizeof(bytes), from)) != 0) {
-        if (fwrite(bytes, 1, size, to) != size) {
-            return false;
-        }
+    FILE *file = fopen(path, "rb");
+    uint8_t *bytes = NULL;
+    bool good = file != NULL && fseek(file, 0, SEEK_END) == 0;
+    long end = good ? ftell(file) : -1;
+    if (end >= 0 && fseek(file, 0, SEEK_SET) == 0) {
+        *size = (size_t)end;
+        bytes = malloc(*size + 1);
     }
-    return ferror(from) == 0;
+    if (bytes != NULL && fread(bytes, 1, *size, file) != *size) {
+        free(bytes);
+        bytes = NULL;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return bytes;
 }
 
-static int copy_file(struct cli *c, const char *from, const char *to)
+static int write_module(struct cli *c, const char *path, const void *bytes, size_t size)
 {
-    FILE *in = fopen(from, "rb"), *out = in != NULL ? fopen(to, "wb") : NULL;
-    bool good = out != NULL && copy_bytes(in, out);
-    good = (out == NULL || fclose(out) == 0) && good;
-    int status = good ? 0 : unwritten(c, to);
-    if (in != NULL) {
-        fclose(in);
+    FILE *file = fopen(path, "wb");
+    bool failed = file == NULL || fwrite(bytes, 1, size, file) != size;
+    failed = (file != NULL && fclose(file) != 0) || failed;
+    return failed ? unwritten(c, path) : 0;
+}
+
+static int finish_module(struct cli *c, const struct gen *g, const char *module)
+{
+    size_t size = 0;
+    uint8_t *bytes = read_whole(module, &size);
+    int status = bytes != NULL ? 0 : cli_error(c, -errno, "cannot read %s: %s", module, error_text(errno));
+    if (status == 0 && g->made->is_pe && !gen_pe_finish(bytes, size)) {
+        status = cli_error(c, -EIO, "what the compiler made is no PE image");
     }
+    status = status == 0 ? write_module(c, g->output, bytes, size) : status;
+    free(bytes);
     return status;
 }
 
@@ -157,7 +111,7 @@ static int generate(struct cli *c, const char *object, const struct gen *g, enum
         return unwritten(c, source);
     }
     LIBBPF_OPTS(ebpf_native_opts, opts, .type = g->type, .dialect = dialect, .btf = g->btf, .write = put_text,
-                .sha256 = cli_host->sha256, .user = file);
+                .sha256 = cli_host->sha256, .user = file, .driver = g->made->is_driver);
     ebpf_result_t result = ebpf_generate_native(object, &opts, &report, &message);
     bool failed = ferror(file) != 0;
     failed = fclose(file) != 0 || failed;
@@ -176,54 +130,80 @@ static int generate(struct cli *c, const char *object, const struct gen *g, enum
 static int make_in(struct cli *c, const char *object, const struct gen *g, enum ebpf_dialect dialect,
                    const char *folder)
 {
-    static const char *const files[] = {"module.c", "ebpf_native.h", "module.so", "module.dll", NULL};
-    char source[PATH_MAX_SIZE], header[PATH_MAX_SIZE], module[PATH_MAX_SIZE];
+    char source[GEN_PATH_SIZE], module[GEN_PATH_SIZE];
     snprintf(source, sizeof(source), "%s/module.c", folder);
-    snprintf(header, sizeof(header), "%s/ebpf_native.h", folder);
-    snprintf(module, sizeof(module), "%s/module%s", folder, extension(g->target));
+    snprintf(module, sizeof(module), "%s/module%s", folder, g->made->extension);
     int status = generate(c, object, g, dialect, source);
     if (status == 0) {
-        status = write_header(c, header);
+        status = write_text(c, folder, "ebpf_native.h", ebpf_native_header());
     }
     if (status == 0) {
-        status = compile(c, g, folder, module, source);
+        status = write_text(c, folder, "ebpf_native_driver.h", ebpf_native_driver_header());
     }
     if (status == 0) {
-        status = copy_file(c, module, g->output);
+        status = gen_compile(c, g->made, g->arch, g->cpu, folder, module);
     }
-    cli_host->remove_folder(folder, files);
+    if (status == 0) {
+        status = finish_module(c, g, module);
+    }
+    cli_host->remove_folder(folder, gen_files);
     return status;
 }
 
-// The object's name, beside it.
-static int choose_output(struct cli *c, const char *object, struct gen *g, char path[PATH_MAX_SIZE])
+// Of a name that ends as objects and modules do: the length of the rest.
+static size_t stem_size(const char *name)
 {
-    size_t size = strlen(object);
-    bool has_end = size > 2 && strcmp(object + size - 2, ".o") == 0;
+    static const char *const ends[] = {".o", ".so", ".dll", ".sys"};
+    size_t size = strlen(name);
+    for (size_t i = 0; i < CLI_COUNT(ends); i++) {
+        size_t end = strlen(ends[i]);
+        if (size > end && strcmp(name + size - end, ends[i]) == 0) {
+            return size - end;
+        }
+    }
+    return size;
+}
+
+// An input that cannot be read is said before anything is made.
+static int check_input(struct cli *c, const char *object)
+{
+    FILE *file = file_open_input(object, "rb");
+    if (file == NULL) {
+        return cli_error(c, STATUS_UNREADABLE, "cannot read %s: %s", object, error_text(errno));
+    }
+    fclose(file);
+    return 0;
+}
+
+static int check_output(struct cli *c, const char *object, const struct gen *g)
+{
+    return strcmp(g->output, object) == 0 || file_is_same(g->output, object)
+               ? cli_error(c, -EINVAL, "the output would replace the object: name another file with -o")
+           : file_is_same(g->output, g->btf)
+               ? cli_error(c, -EINVAL, "the output would replace the BTF file: name another file with -o")
+               : 0;
+}
+
+// The object's name, beside it.
+static int choose_output(struct cli *c, const char *object, struct gen *g, char path[GEN_PATH_SIZE])
+{
     if (g->output == NULL) {
-        int length = snprintf(path, PATH_MAX_SIZE, "%.*s%s", (int)(has_end ? size - 2 : size), object,
-                              extension(g->target));
-        if (length >= PATH_MAX_SIZE) {
+        int length =
+            snprintf(path, GEN_PATH_SIZE, "%.*s%s", (int)stem_size(object), object, g->made->extension);
+        if (length >= GEN_PATH_SIZE) {
             return cli_error(c, -1, "the name of the output is too long");
         }
         g->output = path;
     }
-    return strcmp(g->output, object) == 0 ? cli_error(c, -EINVAL, "the output would replace the object") : 0;
+    return check_output(c, object, g);
 }
 
 static int check_target(struct cli *c, struct gen *g)
 {
     g->target = g->target != NULL ? g->target : cli_host->target;
     g->arch = g->arch != NULL ? g->arch : cli_host->arch;
-    if (strcmp(g->target, "windows-driver") == 0) {
-        return cli_error(c, -1,
-                         "drivers cannot be made yet: nothing would load them in the kernel. Targets: linux, "
-                         "windows-dll");
-    }
-    if (strcmp(g->target, "linux") != 0 && strcmp(g->target, "windows-dll") != 0) {
-        return cli_error(c, -EINVAL, "expected 'linux' or 'windows-dll', got: '%s'?", g->target);
-    }
-    return 0;
+    g->made = gen_target_find(c, g->target);
+    return g->made != NULL ? gen_arch_check(c, g->arch) : -EINVAL;
 }
 
 static int choose_dialect(struct cli *c, const char *name, enum ebpf_dialect *out)
@@ -232,14 +212,15 @@ static int choose_dialect(struct cli *c, const char *name, enum ebpf_dialect *ou
            : strcmp(name, "linux") == 0   ? EBPF_DIALECT_LINUX
            : strcmp(name, "windows") == 0 ? EBPF_DIALECT_WINDOWS
                                           : (enum ebpf_dialect) - 1;
-    return (int)*out >= 0 ? 0 : cli_error(c, -EINVAL, "expected 'linux' or 'windows', got: '%s'?", name);
+    return (int)*out >= 0 ? 0
+                          : cli_error(c, -EINVAL, "unknown dialect '%s': there are linux and windows", name);
 }
 
 static int gen_native(struct cli *c, struct args *a)
 {
     struct gen g = {0};
     enum ebpf_dialect dialect;
-    char folder[PATH_MAX_SIZE / 2], output[PATH_MAX_SIZE];
+    char folder[GEN_PATH_SIZE / 2], output[GEN_PATH_SIZE];
     if (args_require(c, a, "native", 1) != 0) {
         return -EINVAL;
     }
@@ -248,6 +229,9 @@ static int gen_native(struct cli *c, struct args *a)
         choose_dialect(c, g.dialect, &dialect) != 0) {
         return -EINVAL;
     }
+    if (g.type != NULL && ebpf_get_program_type_by_name(g.type, NULL, NULL) != EBPF_SUCCESS) {
+        return cli_error(c, -EINVAL, "unknown program type '%s'", g.type);
+    }
     if (cli_host == NULL) {
         return cli_error(c, -1, "this program cannot start compilers");
     }
@@ -255,12 +239,17 @@ static int gen_native(struct cli *c, struct args *a)
     if (status == 0) {
         status = choose_output(c, object, &g, output);
     }
+    if (status == 0) {
+        status = check_input(c, object);
+    }
     if (status == 0 && !cli_host->make_folder(folder, sizeof(folder))) {
         status = cli_error(c, -EIO, "there is no folder for temporary files");
     }
     status = status == 0 ? make_in(c, object, &g, dialect, folder) : status;
     if (status == 0 && !c->json_output) {
-        cli_put("", g.output, " is written; this version makes modules, it does not load them yet\n");
+        cli_put("", g.output,
+                g.made->is_driver ? " is written; Windows loads it when it is signed (docs/native.md)\n"
+                                  : " is written\n");
     } else if (status == 0) {
         cli_done(c);
     }
@@ -271,8 +260,12 @@ static const struct command commands[] = {
     {"native", gen_native, "OBJ", &cmd_gen_native_keywords},
 };
 static const char *const notes[] = {
-    "Verifies all programs of OBJ and makes C of them, compiled to a module. This version makes modules; it",
-    "does not load them yet (docs/native.md).",
+    "Verifies all programs of OBJ and makes C of them, compiled to a native module, which is opened, loaded "
+    "and",
+    "attached wherever an object file is: a shared object (linux), a DLL (windows-dll) or a driver",
+    "(windows-driver), for x86_64 or arm64. Default: for this machine, beside OBJ. CPU: what the compiler "
+    "calls",
+    "the processor that it is for (native: this one); default: all of the architecture. See docs/native.md.",
     NULL,
 };
 const struct command_group cmd_gen_group = {"gen", commands, CLI_COUNT(commands), notes, NULL};

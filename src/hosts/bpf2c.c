@@ -8,6 +8,7 @@
 
 #include <ebpf_api.h>
 
+#include "cli/cli.h"
 #include "hosts/digest.h"
 
 enum mode { MODE_NONE, MODE_RAW, MODE_DLL, MODE_SYS };
@@ -24,7 +25,7 @@ static const char usage[] =
     "\n"
     "Writes the C of a native module with the programs of FILE to OUT, or to standard output.\n"
     "  --raw, --dll      the module; it is the same for .so and .dll (bpftool gen native compiles it)\n"
-    "  --sys             with what a driver needs: not in this version\n"
+    "  --sys             the same with what a driver needs\n"
     "  --type TYPE       program type of all programs; default: from the section names\n"
     "  --hash            digest of FILE in the module: SHA256 (default) or none\n"
     "  --informational   all findings of a program that is rejected, not only the first\n"
@@ -91,7 +92,8 @@ static int parse(struct options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (!take_mode(o, argc, argv, &i) && !take_flag(o, argv[i]) && !take_text(o, argc, argv, &i)) {
-            return fail("unknown option, or one without its operand: ", argv[i]);
+            return fail(argv[i], argv[i][0] == '-' ? ": unknown option, or one without its operand"
+                                                   : ": what is that? OUT follows --raw, --dll or --sys");
         }
     }
     if (o->help) {
@@ -103,9 +105,21 @@ static int parse(struct options *o, int argc, char **argv)
     if (o->hash != NULL && strcmp(o->hash, "SHA256") != 0 && strcmp(o->hash, "none") != 0) {
         return fail("the digests are SHA256 and none, not ", o->hash);
     }
-    return o->mode != MODE_SYS
-               ? 0
-               : fail("--sys comes with a later version: nothing in the driver would load it", "");
+    if (o->type != NULL && ebpf_get_program_type_by_name(o->type, NULL, NULL) != EBPF_SUCCESS) {
+        return fail("unknown program type: ", o->type);
+    }
+    return 0;
+}
+
+static int check_files(const struct options *o)
+{
+    FILE *file = file_open_input(o->object, "rb");
+    if (file == NULL) {
+        fprintf(stderr, "error: cannot read %s: %s\n", o->object, strerror(errno));
+        return 1;
+    }
+    fclose(file);
+    return file_is_same(o->output, o->object) ? fail("the output would replace the object ", o->object) : 0;
 }
 
 // --- verdicts ------------------------------------------------------------------------------------
@@ -125,7 +139,10 @@ static void show_program(const struct options *o, const struct ebpf_verify_progr
 static int show_report(const struct options *o, const struct ebpf_verify_report *report, const char *message)
 {
     if (!report->readable) {
-        return fail(report->error_section, report->error_message);
+        const char *section = report->error_section;
+        fprintf(stderr, "error: %s: %s%s%s\n", o->object, section, section[0] != 0 ? ": " : "",
+                report->error_message);
+        return 1;
     }
     for (uint32_t i = 0; i < report->program_count; i++) {
         show_program(o, &report->programs[i]);
@@ -181,7 +198,7 @@ static int generate(const struct options *o)
     const char *message = NULL;
     struct text text = {0};
     LIBBPF_OPTS(ebpf_native_opts, opts, .type = o->type, .lines = true, .write = put_text,
-                .sha256 = digest_sha256, .user = &text,
+                .sha256 = digest_sha256, .user = &text, .driver = o->mode == MODE_SYS,
                 .no_digest = o->hash != NULL && strcmp(o->hash, "none") == 0);
     ebpf_result_t result = ebpf_generate_native(o->object, &opts, &report, &message);
     int status;
@@ -210,5 +227,6 @@ int main(int argc, char **argv)
         fputs(usage, stdout);
         return 0;
     }
+    status = status == 0 ? check_files(&o) : status;
     return status == 0 ? generate(&o) : status;
 }

@@ -1,6 +1,3 @@
 # SPDX-License-Identifier: MIT
-if(NOT TARGET ebpf_digest) # of src/cli
-    return()
-endif()
-add_executable(bpf2c bpf2c.c)
+add_executable(bpf2c bpf2c.c ${CMAKE_SOURCE_DIR}/src/cli/file.c)
 target_link_libraries(bpf2c PRIVATE ebpf_lib ebpf_digest)

@@ -106,10 +106,40 @@ static void say_refused(struct native *n, const struct cgen_error *error)
     }
 }
 
-static ebpf_result_t write_module(struct native *n, const char *name, const uint8_t *digest)
+// Whether `bytes` is the section that was read as elf->btf: types differ where sizes of variables were filled
+// in, the head (with all sizes) and the strings do not.
+static bool is_btf(const struct elf_object *elf, const uint8_t *bytes)
+{
+    enum { HEAD_SIZE = 24, HEAD_OFF = 4, STRINGS_OFF = 16, STRINGS_SIZE = 20 };
+    uint32_t head, off, size;
+    memcpy(&head, elf->btf + HEAD_OFF, sizeof(head));
+    memcpy(&off, elf->btf + STRINGS_OFF, sizeof(off));
+    memcpy(&size, elf->btf + STRINGS_SIZE, sizeof(size));
+    uint64_t strings = (uint64_t)head + off;
+    return strings + size <= elf->btf_size && memcmp(bytes, elf->btf, HEAD_SIZE) == 0 &&
+           memcmp(bytes + strings, elf->btf + strings, size) == 0;
+}
+
+// The object as the file has it, and where its BTF lies in there.
+static void add_object(struct cgen_input *input, const struct elf_object *elf, const uint8_t *bytes,
+                       size_t size)
+{
+    input->object = bytes;
+    input->object_size = size;
+    for (size_t at = 0; elf->btf != NULL && elf->btf_size >= 24 && at + elf->btf_size <= size; at++) {
+        if (is_btf(elf, bytes + at)) {
+            input->btf_off = (uint32_t)at;
+            input->btf_size = elf->btf_size;
+            return;
+        }
+    }
+}
+
+static ebpf_result_t write_module(struct native *n, const char *name, const uint8_t *bytes, size_t size,
+                                  const uint8_t *digest)
 {
     struct cgen_error error;
-    const struct cgen_hasher hasher = {n->opts->sha256, n->opts->user};
+    const struct proto_hasher hasher = {n->opts->sha256, n->opts->user};
     struct cgen_input input = {.spec = spec_builtin(),
                                .hasher = &hasher,
                                .name = lib_base_name(name),
@@ -117,9 +147,11 @@ static ebpf_result_t write_module(struct native *n, const char *name, const uint
                                .programs = n->programs,
                                .program_count = n->program_count,
                                .object_digest = digest,
-                               .lines = LIB_OPTS_GET(n->opts, lines, false)};
+                               .lines = LIB_OPTS_GET(n->opts, lines, false),
+                               .driver = LIB_OPTS_GET(n->opts, driver, false)};
     const struct cgen_sink sink = {put_text, n};
     input.maps = list_maps(n, &input.map_count);
+    add_object(&input, &n->elf, bytes, size);
     if (input.maps == NULL) {
         return EBPF_NO_MEMORY;
     }
@@ -136,8 +168,9 @@ static ebpf_result_t generate(struct native *n, const char *path, const uint8_t 
 {
     const char *name = LIB_OPTS_GET(n->opts, object_name, NULL);
     const struct lib_verify_watch watch = {take, n};
-    uint8_t digest[CGEN_DIGEST_SIZE];
+    uint8_t digest[PROTO_DIGEST_SIZE];
     name = name != NULL ? name : path;
+    lib_module_unwrap(&bytes, &size);
     LIBBPF_OPTS(ebpf_verify_opts, opts, .object_name = name, .type = LIB_OPTS_GET(n->opts, type, NULL),
                 .dialect = LIB_OPTS_GET(n->opts, dialect, EBPF_DIALECT_AUTO),
                 .btf = LIB_OPTS_GET(n->opts, btf, NULL));
@@ -149,7 +182,7 @@ static ebpf_result_t generate(struct native *n, const char *path, const uint8_t 
     if (wanted && !n->opts->sha256(n->opts->user, bytes, size, digest)) {
         return EBPF_FAILED;
     }
-    return write_module(n, name, wanted ? digest : NULL);
+    return write_module(n, name, bytes, size, wanted ? digest : NULL);
 }
 
 // --- public --------------------------------------------------------------------------------------
@@ -192,6 +225,14 @@ ebpf_result_t ebpf_generate_native(const char *path, const struct ebpf_native_op
     arena_fini(&n.arena);
     lib_free(bytes);
     return finish(&n, result, made, report, error_message);
+}
+
+const char *ebpf_native_driver_header(void)
+{
+    static const char text[] = {
+#include "lib_native_driver_header.inc"
+        0};
+    return text;
 }
 
 const char *ebpf_native_header(void)

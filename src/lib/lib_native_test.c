@@ -87,7 +87,9 @@ static void arguments_are_checked(void)
              EBPF_INVALID_ARGUMENT);
     CHECK_EQ(ebpf_generate_native(NULL, &opts, &report, &message), EBPF_INVALID_ARGUMENT);
     CHECK_EQ(generate("nothing.o", NULL).result, EBPF_FILE_NOT_FOUND);
-    CHECK(str_starts_with(ebpf_native_header(), "// SPDX-License-Identifier: MIT\n"));
+    CHECK(str_starts_with(ebpf_native_header(), "// SPDX-License-Identifier: MIT\n// ebpf_native:"));
+    CHECK(str_starts_with(ebpf_native_driver_header(),
+                          "// SPDX-License-Identifier: MIT\n// ebpf_native_driver:"));
 }
 
 static void memory_may_run_out(void)

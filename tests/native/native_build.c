@@ -23,10 +23,26 @@ static void give(void *user, void *ptr)
 
 static const struct mem_source source = {take, give, NULL};
 
+// Names are those of compilers for this machine. A test that is emulated runs the compilers of the machine
+// around it.
+static const char *command_of(const char *name)
+{
+#if defined(__aarch64__)
+    if (str_starts_with(name, "clang")) {
+        static char command[64];
+        str_format(command, sizeof(command), "%s --target=aarch64-linux-gnu -fuse-ld=lld", name);
+        return command;
+    }
+    return str_equal(name, "gcc") ? "aarch64-linux-gnu-gcc" : name;
+#else
+    return name;
+#endif
+}
+
 bool native_has_compiler(const char *name)
 {
     char command[COMMAND_SIZE];
-    str_format(command, sizeof(command), "command -v %s > /dev/null 2>&1", name);
+    str_format(command, sizeof(command), "command -v %s > /dev/null 2>&1", command_of(name));
     return system(command) == 0;
 }
 
@@ -58,7 +74,7 @@ static bool mix(void *user, const void *bytes, size_t size, uint8_t digest[32])
     }
     return true;
 }
-static const struct cgen_hasher hasher = {mix, NULL};
+static const struct proto_hasher hasher = {mix, NULL};
 
 static void put(void *user, const char *text, size_t size)
 {
@@ -89,8 +105,8 @@ static bool compile(const char *folder, const char *compiler, const char *flags)
     // clang also compares names of types when a function is called through a pointer, when both sides were
     // compiled for it: helpers of the tests take their own name of the run.
     const char *more = str_starts_with(compiler, "clang") ? "-fno-sanitize=function" : "";
-    str_format(command, sizeof(command), "%s %s %s -fPIC -shared -I%s/include -o %s/m.so %s/m.c", compiler,
-               flags, more, TEST_SOURCE_DIR, folder, folder);
+    str_format(command, sizeof(command), "%s %s %s -fPIC -shared -I%s/include -o %s/m.so %s/m.c",
+               command_of(compiler), flags, more, TEST_SOURCE_DIR, folder, folder);
     if (system(command) != 0) {
         printf("this failed: %s\n", command);
         return false;

@@ -54,6 +54,7 @@ static void module_is_made(void)
     CHECK_EQ(module->program_size, sizeof(struct ebpf_native_program));
     CHECK_EQ(module->program_count, 1);
     CHECK_EQ(module->map_count, 1);
+    CHECK(module->btf_size > 24 && module->btf[0] == 0x9f && module->btf[1] == 0xeb); // in the object
     CHECK_STR(module->programs[0].name, "DropPacket");
     CHECK_STR(module->programs[0].type, "xdp");
     CHECK_STR(module->maps[0].name, "dropped_packets");
@@ -63,20 +64,21 @@ static void module_is_made(void)
 // As a loader does it: from what the module carries and from tables of its own.
 static void digest_is_made_again(void)
 {
-    static const struct cgen_hasher hasher = {digest_sha256, NULL};
-    static const uint32_t map_of[] = {0};
-    uint8_t digest[CGEN_DIGEST_SIZE];
+    static const struct proto_hasher hasher = {digest_sha256, NULL};
+    uint8_t digest[PROTO_DIGEST_SIZE];
     struct program program;
     struct arena arena;
     REQUIRE(module != NULL);
     const struct ebpf_native_program *p = &module->programs[0];
     arena_init(&arena, test_mem_source(), 0);
     CHECK_OK(proto_program_decode(p->canonical, p->canonical_size, &arena, &program));
-    struct cgen_program source = {&program, {p->evidence, p->evidence_size}, map_of};
-    CHECK_OK(cgen_digest(spec_builtin(), &source, &hasher, &arena, digest));
+    struct evidence evidence = {p->evidence, p->evidence_size};
+    CHECK_OK(proto_program_digest(spec_builtin(), &program, p->canonical, p->canonical_size, &evidence,
+                                  &hasher, &arena, digest));
     CHECK(memcmp(digest, p->digest, sizeof(digest)) == 0);
-    source.evidence.size -= 8; // another one's
-    CHECK_OK(cgen_digest(spec_builtin(), &source, &hasher, &arena, digest));
+    evidence.size -= 8; // another one's
+    CHECK_OK(proto_program_digest(spec_builtin(), &program, p->canonical, p->canonical_size, &evidence,
+                                  &hasher, &arena, digest));
     CHECK(memcmp(digest, p->digest, sizeof(digest)) != 0);
     arena_fini(&arena);
 }

@@ -232,6 +232,85 @@ static void modules_agree_with_the_reference(void)
     CHECK(meaningless <= count / 100);
 }
 
+// --- tail calls in functions that are called -----------------------------------------------------
+
+// A function tail-calls program r1, and gives 70 when there is none; its caller adds 1.
+static const struct insn caller_insns[] = {
+    {.id = INSN_MOV64_REG, .dst = 6, .src = 1},
+    {.id = INSN_CALL_LOCAL, .imm = 2},
+    {.id = INSN_ADD64_IMM, .imm = 1},
+    {.id = INSN_EXIT},
+    {.id = INSN_MOV64_REG, .dst = 3, .src = 2},
+    {.id = INSN_LDDW_MAP, .dst = 2, .imm = WORLD_HASH},
+    {.id = INSN_NONE},
+    {.id = INSN_CALL, .imm = WORLD_TAIL},
+    {.id = INSN_MOV64_IMM, .imm = 70},
+    {.id = INSN_EXIT},
+};
+static const struct func caller_funcs[] = {{.start = 0, .end = 4, .name = "main"},
+                                           {.start = 4, .end = 10, .name = "below"}};
+// Tells whether it has the caller's context.
+static const struct insn next_insns[] = {
+    {.id = INSN_LDXB, .dst = 0, .src = 1},
+    {.id = INSN_ADD64_IMM, .imm = 40},
+    {.id = INSN_EXIT},
+};
+static const struct func next_funcs[] = {{.start = 0, .end = 3, .name = "main"}};
+
+static struct program below[2];
+
+static void make_below(void)
+{
+    const struct program common = {.type = PROG_TYPE_RAW_MEMORY,
+                                   .maps = map_defs,
+                                   .map_count = WORLD_MAPS,
+                                   .strings = "",
+                                   .strings_size = 1};
+    below[0] = below[1] = common;
+    below[0].insns = caller_insns, below[0].insn_count = ARRAY_SIZE(caller_insns);
+    below[0].funcs = caller_funcs, below[0].func_count = ARRAY_SIZE(caller_funcs);
+    below[1].insns = next_insns, below[1].insn_count = ARRAY_SIZE(next_insns);
+    below[1].funcs = next_funcs, below[1].func_count = ARRAY_SIZE(next_funcs);
+}
+
+static void run_below(const char *compiler, const char *flags)
+{
+    const struct cgen_program sources[] = {{&below[0], {NULL, 0}, map_of}, {&below[1], {NULL, 0}, map_of}};
+    const struct cgen_input input = {.spec = &view,
+                                     .name = "below",
+                                     .version = "tests",
+                                     .programs = sources,
+                                     .program_count = ARRAY_SIZE(sources),
+                                     .maps = maps,
+                                     .map_count = WORLD_MAPS};
+    const struct subject none = {.program_count = ARRAY_SIZE(sources), .turns = 1};
+    struct native_module m;
+    make_below();
+    REQUIRE(native_build(&input, compiler, flags, &m));
+    bind(m.table, subject_bind(&none, native_abi()));
+    world.tail_targets[1] = (uintptr_t)m.table->programs[1].entry;
+    for (uint64_t index = 1; index < 3; index++) {
+        struct jit_run run;
+        subject_begin(&none, &run);
+        world.state.mem[0] = 9;
+        uint64_t r1 = (uintptr_t)world.state.mem;
+        uint64_t got = m.table->programs[0].entry(r1, index, (struct ebpf_native_run *)&run, NULL);
+        CHECK_EQ(got, index == 1 ? 9 + 40 + 1 : 70 + 1);
+    }
+    native_unload(&m);
+}
+
+static void functions_that_are_called_tail_call(void)
+{
+    static const char *const compilers[] = {"clang-19", "gcc"};
+    for (size_t i = 0; i < ARRAY_SIZE(compilers); i++) {
+        if (native_has_compiler(compilers[i])) {
+            run_below(compilers[i], NATIVE_FLAGS);
+            run_below(compilers[i], NATIVE_UBSAN);
+        }
+    }
+}
+
 TEST_SUITE(native_random)
 {
     if (!native_open()) {
@@ -239,6 +318,7 @@ TEST_SUITE(native_random)
         return;
     }
     describe_world();
+    RUN(functions_that_are_called_tail_call);
     RUN(modules_agree_with_the_reference);
     native_close();
 }
