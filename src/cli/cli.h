@@ -6,11 +6,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 // Runs one command line and returns the exit status as bpftool has it: 0, or a negative errno with Linux's
 // number (the shell sees its low byte: 255 for wrong usage). `prog verify` returns 0, 1 or 2. Uses stdout and
 // stderr.
 int cli_main(int argc, char **argv);
+
+// --- file.c: files that a user names ---
+
+// fopen for reading. A directory is refused with EISDIR, a name that cannot exist with ENOENT, on every
+// platform.
+FILE *file_open_input(const char *path, const char *mode);
+// Whether these are two names of one regular file that is there. NULL allowed.
+bool file_is_same(const char *a, const char *b);
 
 // What `gen native` wants of the machine. NULL: it cannot work.
 struct cli_host {

@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 #include <ebpf_api.h>
 
+#include "cli/cli.h"
 #include "cli/json.h"
 
 #define CLI_COUNT(array)    (sizeof(array) / sizeof((array)[0]))
@@ -46,9 +47,6 @@ void cli_done(struct cli *c);
 const char *error_text(int err);
 // The same for its number: of a positive errno of this platform, that of Linux.
 int error_number(int err);
-// file.c: fopen for reading. A directory is refused with EISDIR, a name that cannot exist with ENOENT, on
-// every platform.
-FILE *file_open_input(const char *path, const char *mode);
 bool cli_is_terminal(FILE *file);
 // "02 00 ..." with 16 bytes a line and a gap after 8.
 void cli_print_hex(const void *bytes, size_t size, const char *separator);

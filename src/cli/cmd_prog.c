@@ -34,7 +34,9 @@ static void show_plain(struct cli *c, const struct ebpf_object_info *info)
         printf("\tloaded_at %s\n", when);
     }
     printf("\txlated %uB  ", info->insn_count * 8);
-    if (info->jited_size != 0) {
+    if (info->module[0] != 0) {
+        cli_put("native module ", info->module, info->module_revoked ? ", revoked" : "");
+    } else if (info->jited_size != 0) {
         printf("jited %uB", info->jited_size);
     } else {
         printf("not jited");
@@ -69,6 +71,12 @@ static void show_json(struct cli *c, const struct ebpf_object_info *info)
     json_bool_member(j, "jited", info->jited_size != 0);
     if (info->jited_size != 0) {
         json_uint_member(j, "bytes_jited", info->jited_size);
+    }
+    if (info->module[0] != 0) {
+        json_string_member(j, "module", info->module);
+    }
+    if (info->module_revoked) {
+        json_bool_member(j, "revoked", true);
     }
     if (info->map_count != 0) {
         json_name(j, "map_ids");

@@ -307,7 +307,11 @@ static int dump_jited(struct dump *d, int fd)
         return status;
     }
     ebpf_result_t result = read_code(fd, &code, &size);
-    if (result == EBPF_OPERATION_NOT_SUPPORTED) {
+    if (info.module[0] != 0) {
+        status = cli_error(d->c, -1,
+                           "its code is that of a native module made of %s: disassemble the module's file",
+                           info.module);
+    } else if (result == EBPF_OPERATION_NOT_SUPPORTED) {
         status = cli_error(d->c, -1, "no instructions returned");
     } else if (result != EBPF_SUCCESS) {
         status = dump_failed(d->c, result);

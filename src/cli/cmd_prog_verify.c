@@ -2,7 +2,6 @@
 // cmd_prog_verify: `bpftool prog verify`: what the verifier says about an object file, with no daemon. Exit
 // status 0: all programs accepted, 1: something rejected, 2: the object could not be read, or an output not
 // written. The JSON is documented and stable.
-#include <sys/stat.h>
 #include <time.h>
 
 #include "cli/cli_int.h"
@@ -150,23 +149,12 @@ static void show_progress(void *user, uint32_t index, uint32_t count, const char
     }
 }
 
-// Two names of one regular file that is there.
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    if (a == NULL || b == NULL || stat(a, &x) != 0 || stat(b, &y) != 0 || !S_ISREG(x.st_mode)) {
-        return false;
-    }
-    // Windows has no inode numbers here.
-    return strcmp(a, b) == 0 || (x.st_ino != 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev);
-}
-
 // An output over the object that it is about would be a costly slip of the keyboard.
 static int open_output(struct cli *c, const char *path, const char *const *others, FILE **out)
 {
     *out = NULL;
     for (size_t i = 0; path != NULL && i < 3; i++) {
-        if (is_same_file(path, others[i])) {
+        if (file_is_same(path, others[i])) {
             return cli_error(c, -1, "%s is read, or written to, by this command already", path);
         }
     }

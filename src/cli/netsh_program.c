@@ -93,7 +93,8 @@ static enum netsh_status parse_execution(struct netsh *n, const char *value)
     unsigned execution = 0;
     enum netsh_status status = netsh_parse_word(n, "execution", value, words, NETSH_COUNT(words), &execution);
     return status == NETSH_DONE && execution == 1
-               ? netsh_refuse(n, "execution=interpret is not supported by this version: programs are compiled.")
+               ? netsh_refuse(n,
+                              "execution=interpret is not supported by this version: programs are compiled.")
                : status;
 }
 

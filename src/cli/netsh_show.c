@@ -88,10 +88,18 @@ static bool satisfies(unsigned constraint, bool fact)
     return constraint == ANY || (constraint == YES) == fact;
 }
 
+static const char *mode(const struct ebpf_object_info *info)
+{
+    return info->module[0] != 0 ? "NATIVE" : "JIT";
+}
+
 static void print_program(struct netsh *n, const struct ebpf_object_info *info, uint32_t links)
 {
     netsh_print(n, "\nID             : %u\nName           : %s\nProgram type   : %s\nMode           : %s\n",
-                info->id, info->name, info->type, "JIT");
+                info->id, info->name, info->type, mode(info));
+    if (info->module[0] != 0) {
+        netsh_print(n, "Module         : %s%s\n", info->module, info->module_revoked ? " (revoked)" : "");
+    }
     netsh_print(n, "# map IDs      : %u\n", info->map_count);
     for (uint32_t i = 0; i < info->map_count; i++) {
         netsh_print(n, "%s%u\n", i == 0 ? "map IDs        : " : "                 ", info->map_ids[i]);
@@ -112,7 +120,7 @@ static enum netsh_status show_program(struct netsh *n, int fd, const struct ebpf
     if (f->verbose) {
         print_program(n, info, links);
     } else {
-        netsh_print(n, "%6u  %4u  %5u  %-9s  %-13s  %s\n", info->id, info->pin_count, links, "JIT",
+        netsh_print(n, "%6u  %4u  %5u  %-9s  %-13s  %s\n", info->id, info->pin_count, links, mode(info),
                     info->type, info->name);
     }
     return NETSH_DONE;

@@ -3,9 +3,14 @@
 #include "hosts/digest.h"
 
 #if defined(_WIN32)
+#if defined(_KERNEL_MODE)
+#include <ntifs.h>
+#else
 #include <windows.h>
+#endif
 
 #include <bcrypt.h>
+#include <limits.h>
 
 bool digest_sha256(void *user, const void *bytes, size_t size, uint8_t digest[32])
 {

@@ -6,6 +6,9 @@
 // also those that are pinned or attached.
 #include "hosts/driver.h"
 
+#include "hosts/digest.h"
+#include "hosts/driver_modules.h"
+#include "hosts/driver_parameters.h"
 #include "hosts/driver_policy.h"
 
 DRIVER_INITIALIZE DriverEntry;
@@ -39,59 +42,15 @@ static ebpf_result_t hook_next(void *user, const struct proto_hook_next_request 
     return hooks_next(((struct driver *)user)->hooks, request, reply);
 }
 
-// --- parameters ----------------------------------------------------------------------------------
-
-#define PARAMETERS L"\\Parameters"
-
-static NTSTATUS open_parameters(UNICODE_STRING *service_key, HANDLE *out)
-{
-    OBJECT_ATTRIBUTES attributes;
-    UNICODE_STRING path = {.MaximumLength = (USHORT)(service_key->Length + sizeof(PARAMETERS))};
-    path.Buffer = plat_alloc(path.MaximumLength, POOL_TAG_CORE);
-    if (path.Buffer == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    RtlCopyUnicodeString(&path, service_key);
-    NTSTATUS status = RtlAppendUnicodeToString(&path, PARAMETERS);
-    InitializeObjectAttributes(&attributes, &path, OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE, NULL, NULL);
-    if (NT_SUCCESS(status)) {
-        status = ZwOpenKey(out, KEY_READ, &attributes);
-    }
-    plat_free(path.Buffer);
-    return status;
-}
-
-// A REG_DWORD of the service's Parameters; 0 when it is not there.
-static uint32_t read_parameter(UNICODE_STRING *service_key, const wchar_t *name)
-{
-    struct {
-        KEY_VALUE_PARTIAL_INFORMATION info;
-        uint32_t room;
-    } value = {0};
-    HANDLE key = NULL;
-    UNICODE_STRING text;
-    uint32_t number = 0;
-    ULONG size = 0;
-    if (!NT_SUCCESS(open_parameters(service_key, &key))) {
-        return 0;
-    }
-    RtlInitUnicodeString(&text, name);
-    NTSTATUS status = ZwQueryValueKey(key, &text, KeyValuePartialInformation, &value, sizeof(value), &size);
-    if (NT_SUCCESS(status) && value.info.Type == REG_DWORD && value.info.DataLength == sizeof(number)) {
-        memcpy(&number, value.info.Data, sizeof(number));
-    }
-    ZwClose(key);
-    return number;
-}
-
 // --- bring-up ------------------------------------------------------------------------------------
 
 static ebpf_result_t make_core(struct driver *d)
 {
-    struct core_options options = {.runtime = {.spec = spec_builtin(), .trace = trace},
+    struct core_options options = {.runtime = {.spec = spec_builtin(), .jit = &d->jit, .trace = trace},
                                    .platform = DIALECT_WINDOWS,
                                    .execution = CORE_JIT,
                                    .integrity = driver_policy_facts(),
+                                   .hasher = {.sha256 = digest_sha256},
                                    .hook_next = hook_next,
                                    .hook_user = d};
     return core_create(&options, &d->core);
@@ -110,12 +69,15 @@ static ebpf_result_t start(struct driver *d)
     TRY(make_core(d));
     TRY_OR(result, hooks_create(core_runtime(d->core), &d->hooks), undo_core);
     TRY_OR(result, channels_create(d->core, &d->channels), undo_hooks);
-    TRY_OR(result, queue_create(&d->queues[QUEUE_RUNS], d, run_workers()), undo_channels);
+    TRY_OR(result, modules_create(d->core, d->module_grace_ms, &d->modules), undo_channels);
+    TRY_OR(result, queue_create(&d->queues[QUEUE_RUNS], d, run_workers()), undo_modules);
     TRY_OR(result, queue_create(&d->queues[QUEUE_SHORT], d, 2), undo_runs);
     return EBPF_SUCCESS;
 
 undo_runs:
     queue_destroy(&d->queues[QUEUE_RUNS]);
+undo_modules:
+    modules_destroy(d->modules);
 undo_channels:
     channels_destroy(d->channels);
 undo_hooks:
@@ -125,12 +87,13 @@ undo_core:
     return result;
 }
 
-// Attached programs are detached by the hooks, pins are dropped by the core, handles that are still open lose
-// what they held.
+// Native modules are unloaded; attached programs are detached by the hooks, pins are dropped by the core,
+// handles that are still open lose what they held.
 static void stop(struct driver *d)
 {
     queue_destroy(&d->queues[QUEUE_SHORT]);
     queue_destroy(&d->queues[QUEUE_RUNS]);
+    modules_destroy(d->modules);
     channels_destroy(d->channels);
     hooks_destroy(d->hooks);
     core_destroy(d->core);
@@ -167,6 +130,8 @@ static void set_dispatch(DRIVER_OBJECT *object)
     object->DriverUnload = unload;
 }
 
+#define MODULE_GRACE_MS 30000u // more than a client takes to open what it has started
+
 // The device comes first: its name tells a second load of the driver that there is one already.
 NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *object, UNICODE_STRING *service_key)
 {
@@ -179,9 +144,13 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *object, UNICODE_STRING *service_key)
     if (!NT_SUCCESS(status)) {
         goto undo_plat;
     }
-    d->verdict_from_administrators = read_parameter(service_key, L"VerdictFromAdministrators") == 1;
+    d->verdict_from_administrators = parameters_read(service_key, L"VerdictFromAdministrators") == 1;
+    d->jit = driver_policy_jit(service_key);
+    d->module_grace_ms = MODULE_GRACE_MS;
 #if defined(EBPF_SELFTEST)
-    plat_sim_fail_alloc(read_parameter(service_key, L"FailAllocation")); // the n-th from here on, for a test
+    uint32_t grace_ms = parameters_read(service_key, L"ModuleGraceMs"); // so that a test need not wait
+    d->module_grace_ms = grace_ms != 0 ? grace_ms : d->module_grace_ms;
+    plat_sim_fail_alloc(parameters_read(service_key, L"FailAllocation")); // the n-th from here on, for a test
 #endif
     status = driver_status(start(d));
     if (!NT_SUCCESS(status)) {

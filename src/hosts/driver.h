@@ -56,7 +56,10 @@ struct driver {
     struct core *core;
     struct hooks *hooks;
     struct channels *channels;
+    struct driver_modules *modules;
     struct queue queues[QUEUE_COUNT];
+    uint32_t module_grace_ms;
+    struct jit_options jit;
     uint32_t pending;                 // IRPs in queues
     bool verdict_from_administrators; // registry parameter
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// driver_policy: asks the system for its code integrity options. They cannot change while the system runs.
+// driver_policy: asks the system for its code integrity options, which cannot change while it runs, and the
+// registry for what the administrator wants.
 #include "hosts/driver_policy.h"
 
-#include <ntddk.h>
+#include "hosts/driver_parameters.h"
 
 // Source: Microsoft's documentation of NtQuerySystemInformation; no header for drivers declares them.
 #define SYSTEM_CODE_INTEGRITY_INFORMATION 103u
@@ -21,4 +22,11 @@ struct core_integrity driver_policy_facts(void)
         ZwQuerySystemInformation(SYSTEM_CODE_INTEGRITY_INFORMATION, &answer, sizeof(answer), NULL);
     return NT_SUCCESS(status) ? core_integrity_from_options(answer.options)
                               : (struct core_integrity){.unknown = true};
+}
+
+struct jit_options driver_policy_jit(const UNICODE_STRING *service_key)
+{
+    return (struct jit_options){.passes = JIT_ALL_PASSES,
+                                .blind = parameters_read(service_key, L"JitBlind") != 0,
+                                .retpoline = parameters_read(service_key, L"JitRetpoline") != 0};
 }

@@ -19,9 +19,11 @@
 
 #include "core/core.h"
 #include "hosts/code_watch.h"
+#include "hosts/digest.h"
 #include "hosts/ebpfd_options.h"
 #include "hosts/handles.h"
 #include "hosts/listener.h"
+#include "hosts/module_image.h"
 #include "hosts/service_process.h"
 #include "hosts/session.h"
 #include "hosts/tap.h"
@@ -125,14 +127,21 @@ static void raise_descriptor_limit(void)
 
 static ebpf_result_t make_core(struct daemon *d)
 {
+    const struct jit_options jit = {
+        .passes = JIT_ALL_PASSES, .blind = d->options.jit_blind, .retpoline = d->options.jit_retpoline};
     struct core_options options = {.runtime = {.spec = spec_builtin(),
+                                               .jit = &jit,
                                                .trace = trace,
                                                .trace_user = d,
                                                .watch_code = code_watch_from_environment()},
+                                   .hasher = {.sha256 = digest_sha256},
                                    .platform = DIALECT_LINUX,
                                    .memory_by_fd = true,
                                    .hook_next = hook_next,
                                    .hook_user = d};
+    if (!d->options.no_native) {
+        module_image_loader(&options.modules);
+    }
     ebpf_result_t result = core_create(&options, &d->core);
     return result == EBPF_SUCCESS ? result : complain("execution context", result);
 }

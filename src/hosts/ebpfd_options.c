@@ -21,6 +21,9 @@ static const char usage[] =
     "  --service PATH        the verification service (default: ebpfsvc beside this program)\n"
     "  --verify-timeout SEC  time limit of one verification (default: 60)\n"
     "  --no-sandbox          do without the service's sandbox, where the kernel has no seccomp\n"
+    "  --no-native           load no native modules\n"
+    "  --jit-blind           hide the constants of programs in their machine code\n"
+    "  --jit-retpoline       no indirect branches in machine code that speculation follows (x86-64)\n"
     "  --tap NAME[,NAME]...  TAP devices whose frames programs see; pairs are wired to each other\n"
     "  --trace FILE          append the lines of bpf_printk to FILE; - is standard output\n"
     "  --foreground          accepted for clarity: there is no other mode\n"
@@ -93,6 +96,9 @@ enum option_id {
     OPT_SERVICE,
     OPT_TIMEOUT,
     OPT_NO_SANDBOX,
+    OPT_NO_NATIVE,
+    OPT_JIT_BLIND,
+    OPT_JIT_RETPOLINE,
     OPT_TAP,
     OPT_TRACE,
     OPT_FOREGROUND
@@ -105,6 +111,9 @@ static const struct option options[] = {
     {"service", required_argument, NULL, OPT_SERVICE},
     {"verify-timeout", required_argument, NULL, OPT_TIMEOUT},
     {"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
+    {"no-native", no_argument, NULL, OPT_NO_NATIVE},
+    {"jit-blind", no_argument, NULL, OPT_JIT_BLIND},
+    {"jit-retpoline", no_argument, NULL, OPT_JIT_RETPOLINE},
     {"tap", required_argument, NULL, OPT_TAP},
     {"trace", required_argument, NULL, OPT_TRACE},
     {"foreground", no_argument, NULL, OPT_FOREGROUND},
@@ -127,6 +136,9 @@ static bool parse_one(int id, char *argument, const char *word, struct ebpfd_opt
     case OPT_SERVICE: return parse_service(argument, o, status);
     case OPT_TIMEOUT: return parse_timeout(argument, &o->verify_timeout_ms, status);
     case OPT_NO_SANDBOX: o->no_sandbox = true; return true;
+    case OPT_NO_NATIVE: o->no_native = true; return true;
+    case OPT_JIT_BLIND: o->jit_blind = true; return true;
+    case OPT_JIT_RETPOLINE: o->jit_retpoline = true; return true;
     case OPT_TAP: return parse_taps(argument, o, status);
     case OPT_TRACE: o->trace = argument; return true;
     case OPT_FOREGROUND: return true;

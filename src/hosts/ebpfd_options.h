@@ -12,7 +12,9 @@ struct ebpfd_options {
     const char *taps[EBPFD_MAX_TAPS];
     unsigned tap_count;
     uint32_t verify_timeout_ms;
-    bool no_sandbox; // of the verification service
+    bool no_sandbox;               // of the verification service
+    bool no_native;                // modules are not loaded
+    bool jit_blind, jit_retpoline; // of struct jit_options
     char service[4096];
 };
 

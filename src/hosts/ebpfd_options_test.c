@@ -57,6 +57,8 @@ static void defaults(void)
     CHECK_EQ(p.options.tap_count, 0);
     CHECK(p.options.trace == NULL);
     CHECK(!p.options.no_sandbox);
+    CHECK(!p.options.no_native);
+    CHECK(!p.options.jit_blind && !p.options.jit_retpoline);
     size_t n = str_len(p.options.service);
     CHECK(n > 8 && str_equal(p.options.service + n - 8, "/ebpfsvc"));
 }
@@ -65,7 +67,7 @@ static void everything_is_understood(void)
 {
     struct parsed p =
         parse("--socket /s --service=/v --tap a,b --tap=c,d --verify-timeout 5 --trace=- --foreground "
-              "--no-sandbox");
+              "--no-sandbox --no-native --jit-blind --jit-retpoline");
     REQUIRE(p.go_on);
     CHECK_STR(p.options.socket, "/s");
     CHECK_STR(p.options.service, "/v");
@@ -74,6 +76,8 @@ static void everything_is_understood(void)
     CHECK_EQ(p.options.verify_timeout_ms, 5000);
     CHECK_STR(p.options.trace, "-");
     CHECK(p.options.no_sandbox);
+    CHECK(p.options.no_native);
+    CHECK(p.options.jit_blind && p.options.jit_retpoline);
 }
 
 static void questions_end_with_success(void)
@@ -104,6 +108,8 @@ static void mistakes_end_with_2(void)
         "--tap a,",
         "--service=",
         "--no-sandbox=1",
+        "--jit",
+        "--jit-blind=1",
     };
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         struct parsed p = parse(lines[i]);

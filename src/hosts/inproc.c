@@ -8,7 +8,9 @@
 #include "core/core.h"
 #include "hooks/hooks.h"
 #include "hosts/code_watch.h"
+#include "hosts/digest.h"
 #include "hosts/handles.h"
+#include "hosts/module_image.h"
 #include "plat/plat.h"
 #include "service/service.h"
 #include "verifier/verifier.h"
@@ -199,9 +201,11 @@ ebpf_result_t inproc_open(struct transport **out)
     }
     struct core_options options = {
         .runtime = {.spec = spec_builtin(), .watch_code = code_watch_from_environment()},
+        .hasher = {.sha256 = digest_sha256},
         .platform = PLATFORM,
         .hook_next = hook_next,
         .hook_user = t};
+    module_image_loader(&options.modules);
     t->base.ops = &ops;
     TRY_OR(result, plat_init(), undo_transport);
     TRY_OR(result, core_create(&options, &t->core), undo_plat);

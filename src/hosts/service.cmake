@@ -41,7 +41,7 @@ if(WIN32)
         service_worker_windows.c)
     target_link_libraries(ebpf_judges PUBLIC ebpf_service ebpf_plat advapi32)
     add_executable(ebpfsvc ebpfsvc_windows.c service_access.c service_config.c service_deliver_windows.c
-        service_log_windows.c service_rpc_windows.c service_windows.c ${messages}/ebpfsvc_messages.h)
+        service_log_windows.c service_modules_windows.c service_rpc_windows.c service_windows.c ${messages}/ebpfsvc_messages.h)
     target_include_directories(ebpfsvc PRIVATE ${messages})
     target_link_libraries(ebpfsvc PRIVATE ebpf_judges ebpf_rpc_server)
     ebpf_version_resource(ebpfsvc app "eBPF verification service")

@@ -11,6 +11,7 @@
 #include "hosts/service_access.h"
 #include "hosts/service_deliver.h"
 #include "hosts/service_log.h"
+#include "hosts/service_modules.h"
 #include "plat/plat.h"
 
 #define MAX_CALLS  32                      // at once; each may hold a request of PROTO_MAX_SIZE
@@ -30,10 +31,17 @@ static volatile LONG active;
 // A message that is none is not worth a worker's time; the execution context says what is wrong with it.
 static void judge(const void *request, size_t size, struct arena *arena, struct core_verdict *out)
 {
+    char why[SERVICE_MODULES_WHY];
     size_t framed = 0;
     if (proto_frame_size(request, &framed) != EBPF_SUCCESS || framed != size) {
         *out = (struct core_verdict){
             .result = EBPF_INVALID_ARGUMENT, .text = "the load request is malformed\n", .json = "[]"};
+        return;
+    }
+    if (!service_modules_allow(request, size, why)) {
+        const char *text = arena_strdup(arena, why);
+        *out = (struct core_verdict){
+            .result = EBPF_BLOCKED_BY_POLICY, .text = text != NULL ? text : "", .json = "[]"};
         return;
     }
     service_process_judge(judges, request, size, arena, out);

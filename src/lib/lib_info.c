@@ -281,14 +281,17 @@ ebpf_result_t ebpf_object_get_info(int fd, struct ebpf_object_info *info)
         .run_time_ns = r.run_time_ns,
         .windows_dialect = r.dialect == DIALECT_WINDOWS,
         .map_count = min_u32(r.map_count, EBPF_MAX_MAPS),
+        .module_id = r.module_id,
+        .module_revoked = r.revoked != 0,
         .prog_id = r.prog_id,
         .ifindex = r.ifindex,
         .attached = r.attached != 0,
     };
     memcpy(info->tag, r.tag, sizeof(info->tag));
     memcpy(info->map_ids, r.map_ids, sizeof(info->map_ids));
-    r.name[sizeof(r.name) - 1] = '\0';
+    r.name[sizeof(r.name) - 1] = r.module[sizeof(r.module) - 1] = '\0';
     str_copy(info->name, sizeof(info->name), r.name);
+    str_copy(info->module, sizeof(info->module), r.module);
     return EBPF_SUCCESS;
 }
 

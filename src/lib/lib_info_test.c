@@ -116,6 +116,28 @@ static void names_without_end_are_cut(void)
     CHECK_EQ(info.map_count, EBPF_MAX_MAPS);
 }
 
+static void native_programs_name_their_module(void)
+{
+    struct proto_object_info_reply reply = {.kind = PROTO_KIND_PROGRAM, .module_id = 5, .revoked = 1};
+    struct ebpf_object_info info;
+    fake_reset();
+    int fd = fake_new_fd();
+    memset(reply.module, 'm', sizeof(reply.module));
+    fake_reply(PROTO_OBJECT_INFO, EBPF_SUCCESS, &reply, NULL, 0);
+    fake_reply(PROTO_PROG_DUMP, EBPF_SUCCESS, NULL, NULL, 0); // no code of ours
+    CHECK_OK(ebpf_object_get_info(fd, &info));
+    CHECK_EQ(str_len(info.module), sizeof(info.module) - 1);
+    CHECK(info.module_revoked);
+    CHECK_EQ(info.module_id, 5);
+    CHECK_EQ(info.jited_size, 0);
+    reply = (struct proto_object_info_reply){.kind = PROTO_KIND_PROGRAM};
+    fake_reply(PROTO_OBJECT_INFO, EBPF_SUCCESS, &reply, NULL, 0);
+    fake_reply(PROTO_PROG_DUMP, EBPF_SUCCESS, NULL, NULL, 0);
+    CHECK_OK(ebpf_object_get_info(fd, &info));
+    CHECK_STR(info.module, "");
+    CHECK(!info.module_revoked && info.module_id == 0);
+}
+
 static void queue_pin(const char *path, uint32_t kind, uint32_t id)
 {
     struct proto_pin_next_reply reply = {.kind = kind, .id = id};
@@ -189,6 +211,7 @@ TEST_SUITE(lib_info)
     RUN(map_ids_go_where_the_caller_says);
     RUN(own_description);
     RUN(names_without_end_are_cut);
+    RUN(native_programs_name_their_module);
     RUN(pins_by_kind);
     RUN(interfaces_by_the_hooks_name);
     RUN(counts_cpus);

@@ -162,6 +162,17 @@ struct lib_log {
 };
 ebpf_result_t lib_prog_load(const struct program *program, const int *map_fds, struct lib_log *log,
                             int *fd) MUST_CHECK;
+// The same for a program that has its wire form already.
+struct lib_wire_program {
+    const char *name;
+    struct lib_part bytes;
+    const int *fds; // of its maps, and of the module whose code it is
+    unsigned fd_count;
+    uint32_t native; // 1 + row of the module; 0: none
+};
+ebpf_result_t lib_prog_load_wire(const struct lib_wire_program *p, struct lib_log *log, int *fd) MUST_CHECK;
+// What the peer has to say: `size` bytes with their NUL at the start of the tail; "" when they are not there.
+const char *lib_reply_text(const struct lib_reply *reply, uint32_t size);
 
 // --- the structures behind the handles -----------------------------------------------------------
 
@@ -191,8 +202,18 @@ struct bpf_program {
     uint32_t log_level;
 };
 
+// Of an object that is embedded in a native module.
+struct lib_module {
+    enum elf_image_format format; // ELF_IMAGE_NONE: it is not
+    enum elf_image_machine machine;
+    bool is_driver;
+    const char *path; // absolute; NULL: the bytes came from memory
+    int fd;           // of the module, while programs are loaded
+};
+
 struct bpf_object {
     struct arena arena;
+    struct lib_module module;
     struct elf_object elf;
     char name[SPEC_NAME_SIZE];
     const char *pin_root;
@@ -211,6 +232,29 @@ struct bpf_link {
 };
 
 // lib_map.c
+// Definitions that are not the object's to choose: global data can be mapped, as libbpf makes it.
+void lib_maps_complete(struct elf_object *elf);
 ebpf_result_t lib_object_create_maps(struct bpf_object *obj) MUST_CHECK;
 void lib_object_drop_maps(struct bpf_object *obj); // also undoes pins that the load made
 void lib_map_close(struct bpf_map *map);           // descriptor and memory
+
+// lib_module.c
+// The bytes of the object, where they are a native module that holds one.
+void lib_module_unwrap(const uint8_t **bytes, size_t *size);
+// What `bytes` are; `path` NULL: they have no file.
+ebpf_result_t lib_module_note(struct bpf_object *obj, const void *bytes, size_t size,
+                              const char *path) MUST_CHECK;
+// Brings the object's module into the execution context: obj->module.fd. Says why when it cannot.
+ebpf_result_t lib_module_load(struct bpf_object *obj) MUST_CHECK;
+// The module stays as long as one of its programs.
+void lib_module_release(struct bpf_object *obj);
+ebpf_result_t lib_module_load_program(struct bpf_program *prog, struct lib_log *log) MUST_CHECK;
+// MODULE_OPEN.
+ebpf_result_t lib_module_open_id(const uint8_t id[16], int *fd) MUST_CHECK;
+
+// lib_module_linux.c, lib_module_windows.c
+#define LIB_FILE_PATH_SIZE 4096
+// An absolute path that leads to the same file from everywhere.
+ebpf_result_t lib_module_path(const char *path, char out[LIB_FILE_PATH_SIZE]) MUST_CHECK;
+// For execution contexts into which modules come by the system. Says why when it cannot.
+ebpf_result_t lib_module_install(const struct bpf_object *obj, int *fd) MUST_CHECK;

@@ -9,19 +9,20 @@ enum { MAX_CONSTANT = 1 << 20 }; // bytes of a frozen map that travel with a pro
 
 // --- one canonical program -----------------------------------------------------------------------
 
-// The findings of a reply: text with its NUL, inside the tail. "" when the reply has none.
-static const char *reply_text(const struct lib_reply *reply)
+const char *lib_reply_text(const struct lib_reply *reply, uint32_t size)
+{
+    bool is_text = size != 0 && size <= reply->tail_size && reply->tail[size - 1] == '\0';
+    return is_text ? (const char *)reply->tail : "";
+}
+
+static const char *findings(const struct lib_reply *reply)
 {
     struct proto_prog_load_reply fixed;
     if (reply->fixed == NULL) {
         return "";
     }
     memcpy(&fixed, reply->fixed, sizeof(fixed));
-    if (fixed.text_size == 0 || fixed.text_size > reply->tail_size ||
-        reply->tail[fixed.text_size - 1] != '\0') {
-        return "";
-    }
-    return (const char *)reply->tail;
+    return lib_reply_text(reply, fixed.text_size);
 }
 
 static void deliver_log(struct lib_log *log, const char *name, const char *text, bool refused)
@@ -52,30 +53,37 @@ static ebpf_result_t encode(const struct program *program, uint8_t **bytes, size
     return EBPF_SUCCESS;
 }
 
-ebpf_result_t lib_prog_load(const struct program *program, const int *map_fds, struct lib_log *log, int *fd)
+ebpf_result_t lib_prog_load_wire(const struct lib_wire_program *p, struct lib_log *log, int *fd)
 {
-    struct proto_prog_load_request fixed = {.log_level = log->level};
+    struct proto_prog_load_request fixed = {.log_level = log->level, .native = p->native};
     struct lib_request request = {
-        .op = PROTO_PROG_LOAD, .fixed = &fixed, .fds = map_fds, .fd_count = program->map_count};
+        .op = PROTO_PROG_LOAD, .fixed = &fixed, .tail = {p->bytes}, .fds = p->fds, .fd_count = p->fd_count};
     struct lib_reply reply;
-    uint8_t *wire = NULL;
-    TRY(encode(program, &wire, &request.tail[0].size));
-    request.tail[0].bytes = wire;
     ebpf_result_t result = lib_exchange(&request, &reply);
-    lib_free(wire);
     if (result != EBPF_SUCCESS) {
-        lib_warn("prog '%s': load failed: %s\n", program->name, ebpf_result_text(result));
+        lib_warn("prog '%s': load failed: %s\n", p->name, ebpf_result_text(result));
         return result;
     }
     result = (ebpf_result_t)reply.header.result;
     if (result != EBPF_SUCCESS) {
-        lib_warn("prog '%s': load failed: %s\n", program->name, ebpf_result_text(result));
+        lib_warn("prog '%s': load failed: %s\n", p->name, ebpf_result_text(result));
     }
-    deliver_log(log, program->name, reply_text(&reply), result != EBPF_SUCCESS);
+    deliver_log(log, p->name, findings(&reply), result != EBPF_SUCCESS);
     if (result == EBPF_SUCCESS) {
         *fd = reply.fd;
     }
     lib_reply_free(&reply);
+    return result;
+}
+
+ebpf_result_t lib_prog_load(const struct program *program, const int *map_fds, struct lib_log *log, int *fd)
+{
+    struct lib_wire_program p = {.name = program->name, .fds = map_fds, .fd_count = program->map_count};
+    uint8_t *wire = NULL;
+    TRY(encode(program, &wire, &p.bytes.size));
+    p.bytes.bytes = wire;
+    ebpf_result_t result = lib_prog_load_wire(&p, log, fd);
+    lib_free(wire);
     return result;
 }
 
@@ -133,9 +141,8 @@ static struct lib_log choose_log(const struct bpf_program *prog)
     return log;
 }
 
-static ebpf_result_t load_program(struct bpf_program *prog)
+static ebpf_result_t load_bytecode(struct bpf_program *prog, struct lib_log *log)
 {
-    struct lib_log log = choose_log(prog);
     struct program program;
     struct arena arena;
     int fds[SPEC_MAX_MAPS];
@@ -147,10 +154,17 @@ static ebpf_result_t load_program(struct bpf_program *prog)
     arena_init(&arena, lib_mem_source(), 0);
     ebpf_result_t result = canonical(prog, &arena, &program, fds);
     if (result == EBPF_SUCCESS) {
-        result = lib_prog_load(&program, fds, &log, &prog->fd);
+        result = lib_prog_load(&program, fds, log, &prog->fd);
     }
     arena_fini(&arena);
     return result;
+}
+
+static ebpf_result_t load_program(struct bpf_program *prog)
+{
+    struct lib_log log = choose_log(prog);
+    return prog->object->module.format != ELF_IMAGE_NONE ? lib_module_load_program(prog, &log)
+                                                         : load_bytecode(prog, &log);
 }
 
 static ebpf_result_t load_programs(struct bpf_object *obj)
@@ -176,10 +190,13 @@ int bpf_object__load(struct bpf_object *obj)
     }
     obj->loaded = true;
     TRY_OR(result, lib_object_create_maps(obj), undo_maps);
+    TRY_OR(result, lib_module_load(obj), undo_maps);
     TRY_OR(result, load_programs(obj), undo_programs);
+    lib_module_release(obj);
     return 0;
 
 undo_programs:
+    lib_module_release(obj);
     for (uint32_t i = 0; i < obj->elf.program_count; i++) {
         bpf_program__unload(&obj->programs[i]);
     }

@@ -309,6 +309,15 @@ static void warn_not_created(const struct bpf_map *map, ebpf_result_t result)
     }
 }
 
+void lib_maps_complete(struct elf_object *elf)
+{
+    for (uint32_t i = 0; i < elf->map_count; i++) {
+        if (elf->maps[i].kind != ELF_MAP_USER) {
+            elf->maps[i].def.flags |= MAP_FLAG_MMAPABLE;
+        }
+    }
+}
+
 ebpf_result_t lib_object_create_maps(struct bpf_object *obj)
 {
     for (uint32_t i = 0; i < obj->elf.map_count; i++) {

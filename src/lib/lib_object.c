@@ -30,7 +30,6 @@ static ebpf_result_t init_map(struct bpf_object *obj, uint32_t index)
     struct elf_map *elf = &obj->elf.maps[index];
     *map = (struct bpf_map){.object = obj, .elf = elf, .fd = -1, .autocreate = true, .name = elf->def.name};
     if (elf->kind != ELF_MAP_USER) {
-        elf->def.flags |= MAP_FLAG_MMAPABLE; // as libbpf makes it
         map->initial = arena_alloc(&obj->arena, elf->def.value_size);
         if (map->initial == NULL) {
             return EBPF_NO_MEMORY;
@@ -66,6 +65,7 @@ static void init_program(struct bpf_object *obj, uint32_t index)
 
 static ebpf_result_t init_parts(struct bpf_object *obj)
 {
+    lib_maps_complete(&obj->elf);
     obj->maps = arena_array(&obj->arena, obj->elf.map_count, sizeof(*obj->maps));
     obj->programs = arena_array(&obj->arena, obj->elf.program_count, sizeof(*obj->programs));
     if (obj->maps == NULL || obj->programs == NULL) {
@@ -131,7 +131,8 @@ static ebpf_result_t take_options(struct bpf_object *obj, const struct bpf_objec
     return obj->pin_root != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
 }
 
-static struct bpf_object *open_bytes(const void *bytes, size_t size, const char *name,
+// `path` NULL: the bytes are from no file.
+static struct bpf_object *open_bytes(const void *bytes, size_t size, const char *name, const char *path,
                                      const struct bpf_object_open_opts *opts)
 {
     ebpf_result_t result = EBPF_NO_MEMORY;
@@ -143,6 +144,7 @@ static struct bpf_object *open_bytes(const void *bytes, size_t size, const char 
     str_copy(obj->name, sizeof(obj->name), name);
     TRY_OR(result, take_options(obj, opts), undo_object);
     TRY_OR(result, read_elf(obj, bytes, size, opts), undo_object);
+    TRY_OR(result, lib_module_note(obj, bytes, size, path), undo_object);
     TRY_OR(result, init_parts(obj), undo_object);
     return obj;
 
@@ -163,7 +165,7 @@ struct bpf_object *bpf_object__open_mem(const void *obj_buf, size_t obj_buf_sz,
     }
     str_format(name, sizeof(name), "%llx-%llx", (unsigned long long)(uintptr_t)obj_buf,
                (unsigned long long)obj_buf_sz);
-    return open_bytes(obj_buf, obj_buf_sz, name, opts);
+    return open_bytes(obj_buf, obj_buf_sz, name, NULL, opts);
 }
 
 struct bpf_object *bpf_object__open_file(const char *path, const struct bpf_object_open_opts *opts)
@@ -180,7 +182,7 @@ struct bpf_object *bpf_object__open_file(const char *path, const struct bpf_obje
         return NULL; // errno is the file's
     }
     name_from_path(name, path);
-    struct bpf_object *obj = open_bytes(bytes, size, name, opts);
+    struct bpf_object *obj = open_bytes(bytes, size, name, path, opts);
     lib_free(bytes);
     return obj;
 }

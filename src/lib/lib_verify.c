@@ -231,6 +231,7 @@ static ebpf_result_t verify_object(struct holder *holder, const void *bytes, siz
         end_outputs(&job);
         return EBPF_SUCCESS;
     }
+    lib_maps_complete(&job.elf);
     result = verify_all(&job);
     end_outputs(&job);
     return result;

@@ -8,6 +8,7 @@
   --driver "CMD"     against the driver: CMD restarts it, which leaves it without objects
   --tap              with two devices, @TAP0@ and @TAP1@; status 77 without the right to make them
   --samples DIR      what @SAMPLES@ stands for
+  --modules DIR      what @MODULES@ stands for
   --rebase           writes NAME.out anew
   --against TOOL2    compares what two tools print, command by command, instead of the golden files
 
@@ -57,6 +58,8 @@ VARYING = [
     (re.compile(r"tag [0-9a-f]{16}"), "tag TAG"),
     (re.compile(r'("tag": ?)"[0-9a-f]{16}"'), r'\1"TAG"'),
     (re.compile(r"^ *\d+(?=  \S+\.exe )", re.MULTILINE), "  PID"),
+    (re.compile(r"\(\d+ bytes at offset \d+\) should lie inside its \d+ bytes"), "(N bytes at offset N) should lie inside its N bytes"),
+    (re.compile(r"this machine is \S+"), "this machine is MACHINE"),
     # Findings are matched by rule, never by sentence.
     (re.compile(r"(-- BEGIN PROG LOAD LOG --\n).*?(\[[a-z-]+\]\n).*?(-- END)", re.DOTALL), r"\1... \2\3"),
     (re.compile(r"^( +(?:needed|known|hint): +).*$", re.MULTILINE), r"\1TEXT"),
@@ -130,20 +133,21 @@ class Driver:
 
 
 class Tool:
-    def __init__(self, path, emulator, context, samples):
+    def __init__(self, path, emulator, context, samples, modules):
+        self.modules = modules or "(no modules)"
         self.path, self.emulator, self.context = str(Path(path).resolve()), emulator, context
         self.taps = ("@TAP0@", TAPS[0]), ("@TAP1@", TAPS[1])
         self.samples, self.scripts = samples or "(no samples)", str(HERE)
         self.platform = "windows" if path.endswith(".exe") else "linux"
 
     def place(self, text, tmp):
-        for name, value in (("@ELF@", str(ELF)), ("@TMP@", tmp), ("@ESC@", "\x1b"), ("@LONG@", LONG), ("@CR@", "\r"), ("@SAMPLES@", self.samples),
+        for name, value in (("@ELF@", str(ELF)), ("@TMP@", tmp), ("@ESC@", "\x1b"), ("@LONG@", LONG), ("@CR@", "\r"), ("@SAMPLES@", self.samples), ("@MODULES@", self.modules),
                             ("@HERE@", self.scripts), ("@PINS@", PIN_ROOTS[self.platform])) + self.taps:
             text = text.replace(name, value)
         return text
 
     def normalise(self, text, tmp):
-        for name, value in (("@ELF@", str(ELF)), ("@LONG@", LONG), ("@TMP@", tmp), ("@SAMPLES@", self.samples),
+        for name, value in (("@ELF@", str(ELF)), ("@LONG@", LONG), ("@TMP@", tmp), ("@SAMPLES@", self.samples), ("@MODULES@", self.modules),
                             ("@HERE@", self.scripts), ("@PINS@", PIN_ROOTS[self.platform])) + self.taps:
             text = text.replace(value, name)
         for pattern, name in VARYING:
@@ -227,7 +231,7 @@ def parse():
     parser.add_argument("tool")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--scripts", type=lambda text: Path(text).resolve(), default=HERE)
-    for option in ("--emulator", "--ebpfd", "--driver", "--samples", "--against"):
+    for option in ("--emulator", "--ebpfd", "--driver", "--samples", "--modules", "--against"):
         parser.add_argument(option, default="")
     parser.add_argument("--tap", action="store_true")
     parser.add_argument("--rebase", action="store_true")
@@ -243,8 +247,8 @@ def main():
     context = Daemon(arguments.ebpfd, TAPS if arguments.tap else []) if arguments.ebpfd else Inside()
     if arguments.driver:
         context = Driver(words(arguments.driver))
-    tool = Tool(arguments.tool, words(arguments.emulator), context, arguments.samples)
-    other = Tool(arguments.against, [], Inside(), arguments.samples) if arguments.against else None
+    tool = Tool(arguments.tool, words(arguments.emulator), context, arguments.samples, arguments.modules)
+    other = Tool(arguments.against, [], Inside(), arguments.samples, arguments.modules) if arguments.against else None
     scripts = sorted(p for p in arguments.scripts.glob("*.in") if not arguments.names or p.stem in arguments.names)
     shared = [p for p in scripts if "#one context" in p.read_text().splitlines()]
     if not context.shared:

@@ -99,8 +99,59 @@ static ebpf_result_t load(struct transport *t, const struct program *p, int *fd,
     return result;
 }
 
+// --- programs that verify, from a native module where the environment says so --------------------
+
+static ebpf_result_t open_module(struct transport *t, const char *folder, const char *name, int *fd)
+{
+    static const struct proto_module_load_request fixed;
+    struct e2e_reply reply;
+    char path[1024];
+    size_t size = str_format(path, sizeof(path), "%s/%s.so", folder, name) + 1;
+    ebpf_result_t result = e2e_call(t, PROTO_MODULE_LOAD, &fixed, path, size, NULL, 0, &reply);
+    if (result != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "module %s: %s", path, reply.text);
+    }
+    *fd = reply.fd;
+    return result;
+}
+
+static ebpf_result_t load_first(struct transport *t, int module, int *fd, char text[512])
+{
+    static const struct proto_module_program_request first;
+    struct proto_prog_load_request fixed = {.native = 1};
+    struct proto_module_program_reply row;
+    struct e2e_reply program, reply = {.fd = -1};
+    TRY(e2e_call(t, PROTO_MODULE_PROGRAM, &first, NULL, 0, &module, 1, &program));
+    memcpy(&row, program.fixed, sizeof(row));
+    CHECK(row.canonical_size < sizeof(program.text)); // all of it is there
+    ebpf_result_t result =
+        e2e_call(t, PROTO_PROG_LOAD, &fixed, program.text, row.canonical_size, &module, 1, &reply);
+    if (text != NULL) {
+        str_copy(text, 512, reply.text);
+    }
+    if (result == EBPF_SUCCESS) {
+        *fd = reply.fd;
+    }
+    return result;
+}
+
+// The program stays when the module's descriptor goes.
+static ebpf_result_t load_native(struct transport *t, const char *folder, const char *name, int *fd,
+                                 char text[512])
+{
+    int module = -1;
+    TRY(open_module(t, folder, name, &module));
+    ebpf_result_t result = load_first(t, module, fd, text);
+    t->ops->close_fd(t, module);
+    return result;
+}
+
 ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512])
 {
+    const char *folder = getenv("EBPF_TEST_MODULES");
+    if (good && folder != NULL) {
+        return load_native(t, folder, "one", fd, text);
+    }
     const struct insn insns[] = {good ? (struct insn){.id = INSN_MOV64_IMM, .imm = 1}
                                       : (struct insn){.id = INSN_MOV64_REG, .src = 7}, // r7 was never written
                                  {.id = INSN_EXIT}};
@@ -108,9 +159,35 @@ ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512])
     return load(t, &p, fd, text);
 }
 
+ebpf_result_t e2e_load_insn(struct transport *t, struct insn first, int *fd)
+{
+    const struct insn insns[] = {first, {.id = INSN_EXIT}};
+    struct program p = tiny_program(insns, "insn");
+    return load(t, &p, fd, NULL);
+}
+
+ebpf_result_t e2e_code(struct transport *t, int prog, uint8_t *code, size_t room, size_t *size)
+{
+    struct proto_prog_dump_request fixed = {.what = PROTO_DUMP_CODE, .size = 512};
+    struct proto_prog_dump_reply dump;
+    struct e2e_reply reply;
+    TRY(e2e_call(t, PROTO_PROG_DUMP, &fixed, NULL, 0, &prog, 1, &reply));
+    memcpy(&dump, reply.fixed, sizeof(dump));
+    if (dump.total > sizeof(reply.text) || dump.total > room) {
+        return EBPF_INSUFFICIENT_BUFFER;
+    }
+    memcpy(code, reply.text, (size_t)dump.total);
+    *size = (size_t)dump.total;
+    return EBPF_SUCCESS;
+}
+
 ebpf_result_t e2e_load_bind(struct transport *t, int *fd)
 {
     static const struct insn insns[] = {{.id = INSN_MOV64_IMM, .imm = 0}, {.id = INSN_EXIT}};
+    const char *folder = getenv("EBPF_TEST_MODULES");
+    if (folder != NULL) {
+        return load_native(t, folder, "permit", fd, NULL);
+    }
     struct program p = tiny_program(insns, "permit");
     p.type = PROG_TYPE_BIND;
     p.attach_type = ATTACH_TYPE_BIND;

@@ -20,6 +20,9 @@ ebpf_result_t e2e_create_map(struct transport *t, int *fd);
 // A program that verifies (r0 = 1), or with `good` false one that does not. `text` (NULL allowed) gets the
 // findings.
 ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512]);
+// A program of this instruction and an exit, and the machine code of a program (what `room` has room for).
+ebpf_result_t e2e_load_insn(struct transport *t, struct insn first, int *fd);
+ebpf_result_t e2e_code(struct transport *t, int prog, uint8_t *code, size_t room, size_t *size);
 // A program for BIND that permits all, and a link of it to the one point that BIND has.
 ebpf_result_t e2e_load_bind(struct transport *t, int *fd);
 ebpf_result_t e2e_attach_bind(struct transport *t, int prog, int *link);

@@ -8,6 +8,7 @@
 
 #include "plat/plat.h"
 #include "tests/e2e/e2e.h"
+#include "tests/machine_code.h"
 
 // Runs `body` with a fresh daemon and a client; afterwards the daemon must have no object, no descriptor more
 // than before, and end well.
@@ -159,8 +160,67 @@ static void what_is_no_socket_stays(void)
     e2e_remove(&d);
 }
 
+// Whatever the file: the path is not even looked at.
+static void modules_can_be_forbidden(void)
+{
+    static const struct proto_module_load_request request;
+    struct e2e_daemon d = {0};
+    struct e2e_setup setup = {.no_native = true};
+    struct transport *t = NULL;
+    REQUIRE(e2e_start(&d, &setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    CHECK_EQ(e2e_call(t, PROTO_MODULE_LOAD, &request, "/x", 3, NULL, 0, NULL), EBPF_OPERATION_NOT_SUPPORTED);
+    CHECK_EQ(e2e_stop(&d), 0);
+    t->ops->close(t);
+    e2e_remove(&d);
+}
+
+// Also where it shows its machine code.
+static size_t code_of(struct transport *t, struct insn first, uint8_t code[512])
+{
+    int prog = -1;
+    size_t size = 0;
+    CHECK_OK(e2e_load_insn(t, first, &prog));
+    CHECK_OK(e2e_code(t, prog, code, 512, &size));
+    CHECK(size > 0);
+    t->ops->close_fd(t, prog);
+    return size;
+}
+
+static void code_is_hardened_when_asked_for(const struct e2e_setup *setup)
+{
+    struct e2e_daemon d = {0};
+    struct transport *t = NULL;
+    uint8_t code[512];
+    REQUIRE(e2e_start(&d, setup));
+    REQUIRE_OK(transport_open_unix(d.socket, &t));
+    size_t size = code_of(t, TINY_SECRET_INSN, code);
+    CHECK(code_has_secret(code, size) != setup->jit_blind);
+#if defined(__x86_64__)
+    size = code_of(t, TINY_CALL_INSN, code);
+    CHECK(code_has_indirect_jump(code, size) != setup->jit_retpoline);
+    CHECK(code_has_retpoline(code, size) == setup->jit_retpoline);
+#endif
+    CHECK_EQ(e2e_stop(&d), 0);
+    t->ops->close(t);
+    e2e_remove(&d);
+}
+
 TEST_SUITE(daemon)
 {
+    static const struct {
+        const char *name;
+        struct e2e_setup setup;
+    } hardened[] = {
+        {"code_is_plain_unless_asked", {.quiet = false}},
+        {"jit_blind", {.jit_blind = true}},
+        {"jit_retpoline", {.jit_retpoline = true}},
+        {"jit_blind_and_retpoline", {.jit_blind = true, .jit_retpoline = true}},
+    };
+    RUN(modules_can_be_forbidden);
+    for (size_t i = 0; i < ARRAY_SIZE(hardened); i++) {
+        RUN_WITH(hardened[i].name, code_is_hardened_when_asked_for, &hardened[i].setup);
+    }
     RUN(answers);
     RUN(a_forked_client_gets_answers_of_its_own);
     RUN(a_second_daemon_is_refused);

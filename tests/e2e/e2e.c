@@ -92,9 +92,27 @@ static void become_daemon(const struct e2e_daemon *d, const struct e2e_setup *se
     if (setup->nofile != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         _exit(126);
     }
-    execl(EBPFD_PATH, "ebpfd", "--socket", d->socket, "--service",
-          setup->service != NULL ? setup->service : EBPFSVC_PATH, "--verify-timeout", timeout,
-          setup->no_sandbox ? "--no-sandbox" : (char *)NULL, (char *)NULL);
+    const char *words[12] = {"ebpfd",
+                             "--socket",
+                             d->socket,
+                             "--service",
+                             setup->service != NULL ? setup->service : EBPFSVC_PATH,
+                             "--verify-timeout",
+                             timeout};
+    unsigned count = 7;
+    if (setup->no_sandbox) {
+        words[count++] = "--no-sandbox";
+    }
+    if (setup->no_native) {
+        words[count++] = "--no-native";
+    }
+    if (setup->jit_blind) {
+        words[count++] = "--jit-blind";
+    }
+    if (setup->jit_retpoline) {
+        words[count++] = "--jit-retpoline";
+    }
+    execv(EBPFD_PATH, (char *const *)(uintptr_t)words);
     _exit(127);
 }
 

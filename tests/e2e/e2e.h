@@ -15,12 +15,14 @@ struct e2e_daemon {
 };
 
 struct e2e_setup {
-    bool quiet;          // what it says on stderr is expected
-    const char *service; // NULL: the real one
-    const char *mode;    // of the fake service: contents of folder/mode
-    unsigned nofile;     // RLIMIT_NOFILE of the daemon; 0: as it is
-    unsigned timeout_s;  // --verify-timeout; 0: default
-    bool no_sandbox;     // --no-sandbox
+    bool quiet;                    // what it says on stderr is expected
+    const char *service;           // NULL: the real one
+    const char *mode;              // of the fake service: contents of folder/mode
+    unsigned nofile;               // RLIMIT_NOFILE of the daemon; 0: as it is
+    unsigned timeout_s;            // --verify-timeout; 0: default
+    bool no_sandbox;               // --no-sandbox
+    bool no_native;                // --no-native
+    bool jit_blind, jit_retpoline; // --jit-blind, --jit-retpoline
 };
 
 // Starts a daemon and waits until it says that it listens. The folder is made where d->folder is empty.

@@ -17,8 +17,7 @@
 #include "tests/lib/peer.h"
 #include "tests/test.h"
 
-#define ERR(number)  ((unsigned long long)-(number))
-#define OBJECT(name) TEST_SOURCE_DIR "/tests/elf/" name
+#define ERR(number) ((unsigned long long)-(number))
 
 enum { MANY = 30000, LONG_VALUE = 8 }; // words; more than one request's worth
 
@@ -224,11 +223,7 @@ static void mapped_writable_is_never_frozen(void)
 
 static struct bpf_object *load_rich(void)
 {
-    struct bpf_object *obj = bpf_object__open(OBJECT("rich.o"));
-    if (obj != NULL) {
-        bpf_map__set_autocreate(bpf_object__find_map_by_name(obj, "strange"), false);
-        bpf_program__set_autoload(bpf_object__find_program_by_name(obj, "callback"), false);
-    }
+    struct bpf_object *obj = lib_e2e_open("rich");
     if (obj != NULL && bpf_object__load(obj) != 0) {
         bpf_object__close(obj);
         obj = NULL;

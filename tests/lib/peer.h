@@ -16,6 +16,10 @@ void peer_cases(void);
 // elements_cases.c: batches and mapped memory.
 void elements_cases(void);
 
-// lib_e2e_test.c: opens and loads an object again and again while `fail(n)` makes the n-th step fail, until
+// lib_e2e_test.c: an object of tests/elf; where EBPF_TEST_MODULES is set, the native module of that name in
+// that folder instead. NULL: no such file. Whether it is so.
+struct bpf_object *lib_e2e_open(const char *name);
+bool lib_e2e_is_native(void);
+// Opens and loads an object again and again while `fail(n)` makes the n-th step fail, until
 // nothing fails any more; checks that each failure leaves nothing.
 void lib_e2e_loads_survive(void (*fail)(unsigned long n));
