@@ -76,10 +76,10 @@ ebpf_result_t client_make_array(HANDLE h, uint32_t elements, uint32_t value_size
     return client_ask(h, PROTO_MAP_CREATE, &fixed, NULL, 0, 0);
 }
 
-size_t client_build_verdict(uint8_t out[CLIENT_ROOM], const struct proto_token *token, uint32_t prog_type,
-                            uint32_t attach_type)
+static size_t build_verdict(uint8_t out[CLIENT_ROOM], const struct proto_token *token, uint32_t prog_type,
+                            uint32_t attach_type, struct insn first)
 {
-    static const struct insn insns[] = {{.id = INSN_MOV64_IMM, .imm = 42}, {.id = INSN_EXIT}};
+    const struct insn insns[] = {first, {.id = INSN_EXIT}};
     static const uint32_t evidence[] = {EVIDENCE_MAGIC, EVIDENCE_FORMAT, ARRAY_SIZE(insns), 0};
     static const struct proto_prog_load_request fixed;
     struct program p = tiny_program(insns, "answer");
@@ -101,16 +101,34 @@ size_t client_build_verdict(uint8_t out[CLIENT_ROOM], const struct proto_token *
     return proto_verdict_encode(&parts, out, CLIENT_ROOM);
 }
 
-ebpf_result_t client_make_program(HANDLE h, uint32_t prog_type, uint32_t attach_type)
+#define ANSWER ((struct insn){.id = INSN_MOV64_IMM, .imm = 42})
+
+size_t client_build_verdict(uint8_t out[CLIENT_ROOM], const struct proto_token *token, uint32_t prog_type,
+                            uint32_t attach_type)
+{
+    return build_verdict(out, token, prog_type, attach_type, ANSWER);
+}
+
+static ebpf_result_t make_program(HANDLE h, uint32_t prog_type, uint32_t attach_type, struct insn first)
 {
     static uint8_t verdict[CLIENT_ROOM];
     struct proto_token token;
     if (!device_offer(h, &token)) {
         return reply_result(GetLastError());
     }
-    size_t size = client_build_verdict(verdict, &token, prog_type, attach_type);
+    size_t size = build_verdict(verdict, &token, prog_type, attach_type, first);
     return reply_result(client_control(h, PROTO_CONTROL_VERDICT, verdict, size, client_reply,
                                        sizeof(client_reply), &client_reply_size));
+}
+
+ebpf_result_t client_make_program(HANDLE h, uint32_t prog_type, uint32_t attach_type)
+{
+    return make_program(h, prog_type, attach_type, ANSWER);
+}
+
+ebpf_result_t client_make_insn(HANDLE h, struct insn first)
+{
+    return make_program(h, PROG_TYPE_RAW_MEMORY, ATTACH_TYPE_RAW_MEMORY, first);
 }
 
 ebpf_result_t client_make_link(HANDLE h, HANDLE prog)

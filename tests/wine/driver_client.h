@@ -3,6 +3,7 @@
 // and links, and the driver as a service.
 #pragma once
 
+#include "spec/spec.h"
 #include "tests/lib/device.h"
 #include "tests/lib/scm.h"
 #include "tests/test.h"
@@ -44,6 +45,7 @@ size_t client_build_verdict(uint8_t out[CLIENT_ROOM], const struct proto_token *
 ebpf_result_t client_make_array(HANDLE h, uint32_t elements, uint32_t value_size);
 // By a verdict of one's own, which VerdictFromAdministrators permits.
 ebpf_result_t client_make_program(HANDLE h, uint32_t prog_type, uint32_t attach_type);
+ebpf_result_t client_make_insn(HANDLE h, struct insn first); // this and an exit
 // Attaches the program of `prog` to the one point of BIND; `h` becomes the link.
 ebpf_result_t client_make_link(HANDLE h, HANDLE prog);
 

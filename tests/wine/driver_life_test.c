@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "spec/spec.h"
+#include "tests/machine_code.h"
 #include "tests/wine/driver_client.h"
 
 // --- requests that end early ---------------------------------------------------------------------
@@ -343,6 +344,41 @@ WITH_WITNESS(an_administrator_is_no_judge_unless_set)
     restart();
 }
 
+// --- hardening -----------------------------------------------------------------------------------
+
+static const uint8_t *code_of(struct insn first, size_t *size)
+{
+    const size_t head = sizeof(struct proto_header) + sizeof(struct proto_prog_dump_reply);
+    struct proto_prog_dump_request fixed = {.what = PROTO_DUMP_CODE, .size = 4096};
+    HANDLE h = client_open(0);
+    CHECK_OK(client_make_insn(h, first));
+    CHECK_OK(client_ask(h, PROTO_PROG_DUMP, &fixed, NULL, 0, 1));
+    CloseHandle(h);
+    CHECK(client_reply_size > head);
+    *size = client_reply_size - head;
+    return client_reply + head;
+}
+
+static void check_code(bool blind, bool retpoline)
+{
+    size_t size;
+    driver_set_parameter(L"JitBlind", blind);
+    driver_set_parameter(L"JitRetpoline", retpoline);
+    restart();
+    const uint8_t *code = code_of(TINY_SECRET_INSN, &size);
+    CHECK(code_has_secret(code, size) != blind);
+    code = code_of(TINY_CALL_INSN, &size);
+    CHECK(code_has_indirect_jump(code, size) != retpoline);
+    CHECK(code_has_retpoline(code, size) == retpoline);
+}
+
+WITH_WITNESS(code_is_hardened_when_the_registry_says_so)
+{
+    check_code(true, false);
+    check_code(false, true);
+    check_code(false, false);
+}
+
 // --- inside --------------------------------------------------------------------------------------
 
 // All of them: kernel_tests.
@@ -378,5 +414,6 @@ TEST_SUITE(driver_life)
     RUN(an_unprivileged_thread_is_turned_away);
     RUN(an_unprivileged_process_is_turned_away);
     RUN(an_administrator_is_no_judge_unless_set);
+    RUN(code_is_hardened_when_the_registry_says_so);
     RUN(unit_tests_inside_the_driver);
 }
