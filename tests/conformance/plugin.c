@@ -213,7 +213,7 @@ static int refuse_engine(const char *name)
         return fail("jit-arm64 is in the arm64 build of this plugin (run it with qemu-aarch64)");
     }
     return fail(str_equal(name, "native") ? "native is in the Linux build of this plugin"
-                                          : "the engines are interp, jit, jit-arm64 and all");
+                                          : "the engines are interp, jit, jit-arm64, native and all");
 }
 
 // Lines like "--engine jit", and the memory, which comes first and is not an option.
