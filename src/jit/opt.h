@@ -70,6 +70,7 @@ struct opt {
     uint32_t saved_count, saved_capacity;
     uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1]
     uint32_t *table;       // of value numbers
+    uint16_t *tags;        // of what stands there: more of its hash
     uint32_t table_mask;
     size_t mark;               // of the workspace
     uint32_t pc;               // of the value that is rewritten

@@ -13,8 +13,9 @@ ebpf_result_t opt_init_numbers(struct opt *o)
         size *= 2;
     }
     o->table = jit_alloc(o->j, size, sizeof(*o->table));
+    o->tags = jit_room(o->j, size, sizeof(*o->tags));
     o->table_mask = size - 1;
-    return o->table == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+    return o->table == NULL || o->tags == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t part)
@@ -49,7 +50,9 @@ uint32_t opt_number(struct opt *o, uint32_t value)
     if ((ir_op_info(v->op)->flags & IR_PURE) == 0 || v->op == IR_COPY || v->op == IR_UNDEF) {
         return IR_NONE;
     }
-    uint32_t at = hash_of(v) & o->table_mask;
+    uint32_t hash = hash_of(v), at = hash & o->table_mask;
+    uint16_t tag =
+        (uint16_t)(hash >> 16); // other values than the same are seldom looked at: they are far away
     for (unsigned probe = 0; probe < PROBES; probe++, at = (at + 1) & o->table_mask) {
         uint32_t other = o->table[at];
         if (other == value) {
@@ -58,7 +61,7 @@ uint32_t opt_number(struct opt *o, uint32_t value)
         if (other == IR_NONE) {
             break;
         }
-        if (is_same(ir_at(ir, other), v)) {
+        if (o->tags[at] == tag && is_same(ir_at(ir, other), v)) {
             if (ir_dominates(ir, ir_at(ir, other)->block, v->block)) {
                 return other;
             }
@@ -66,6 +69,7 @@ uint32_t opt_number(struct opt *o, uint32_t value)
         }
     }
     o->table[at] = value;
+    o->tags[at] = tag;
     return IR_NONE;
 }
 
