@@ -79,17 +79,31 @@ function(ebpf_test TARGET)
     endif()
 endfunction()
 
-# ebpf_native_test(TARGET [args...]): the test TARGET once more, as TARGET_native, with EBPF_TEST_MODULES naming the
-# folder of native modules that it then loads (tests/modules). Nothing where there are none.
+# ebpf_native_test(TARGET [SERVICE] [args...]): the test TARGET once more, as TARGET_native, with EBPF_TEST_MODULES naming
+# the folder of native modules that it then loads (tests/modules); with SERVICE these are drivers. Nothing where there
+# are none.
 function(ebpf_native_test TARGET)
-    get_property(folder GLOBAL PROPERTY EBPF_TEST_MODULES)
-    if(folder)
-        add_test(NAME ${TARGET}_native COMMAND ${TARGET} ${ARGN})
-        set_tests_properties(${TARGET}_native PROPERTIES
-            SKIP_RETURN_CODE 77 TIMEOUT 600 ENVIRONMENT "EBPF_TEST_MODULES=${folder}" FIXTURES_REQUIRED test_modules)
-        if(TARGET test_modules)
-            add_dependencies(${TARGET} test_modules)
-        endif()
+    cmake_parse_arguments(N "SERVICE" "" "" ${ARGN})
+    set(fixture test_modules)
+    if(N_SERVICE)
+        set(fixture test_drivers)
+    endif()
+    string(TOUPPER EBPF_${fixture} property)
+    get_property(folder GLOBAL PROPERTY ${property})
+    if(NOT folder)
+        return()
+    endif()
+    set(test ${TARGET}_native)
+    if(N_SERVICE)
+        ebpf_wine_test(${test} COMMAND ${TARGET} ${N_UNPARSED_ARGUMENTS})
+    else()
+        add_test(NAME ${test} COMMAND ${TARGET} ${N_UNPARSED_ARGUMENTS})
+        set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+    endif()
+    set_property(TEST ${test} APPEND PROPERTY FIXTURES_REQUIRED ${fixture})
+    set_tests_properties(${test} PROPERTIES ENVIRONMENT "EBPF_TEST_MODULES=${folder}")
+    if(TARGET ${fixture})
+        add_dependencies(${TARGET} ${fixture})
     endif()
 endfunction()
 

@@ -348,18 +348,20 @@ static void close_mutex(struct install *i, bool held)
     i->mutex = NULL;
 }
 
+// The mutex first: of threads of one process that connect to the manager at the same time, Wine 8 mixes up
+// the handles.
 static ebpf_result_t prepare(struct install *i)
 {
-    i->manager = OpenSCManagerW(
-        NULL, NULL, SC_MANAGER_CONNECT | SC_MANAGER_CREATE_SERVICE | SC_MANAGER_ENUMERATE_SERVICE);
-    if (i->manager == NULL) {
-        return say_error(i, "no service can be made for its driver", GetLastError());
-    }
     i->mutex = CreateMutexW(NULL, FALSE, MUTEX_NAME);
     if (i->mutex == NULL || WaitForSingleObject(i->mutex, MUTEX_MS) == WAIT_TIMEOUT) {
         close_mutex(i, false);
         lib_warn("module '%s': other modules are being loaded; try again\n", i->obj->module.path);
         return EBPF_INVALID_STATE;
+    }
+    i->manager = OpenSCManagerW(
+        NULL, NULL, SC_MANAGER_CONNECT | SC_MANAGER_CREATE_SERVICE | SC_MANAGER_ENUMERATE_SERVICE);
+    if (i->manager == NULL) {
+        return say_error(i, "no service can be made for its driver", GetLastError());
     }
     remove_services(i);
     remove_copies(i);

@@ -101,17 +101,31 @@ static ebpf_result_t load(struct transport *t, const struct program *p, int *fd,
 
 // --- programs that verify, from a native module where the environment says so --------------------
 
-static ebpf_result_t open_module(struct transport *t, const char *folder, const char *name, int *fd)
+ebpf_result_t (*e2e_install_module)(const char *path, int *fd);
+
+ebpf_result_t e2e_load_module(struct transport *t, const char *path, int *fd, char text[512])
 {
     static const struct proto_module_load_request fixed;
-    struct e2e_reply reply;
-    char path[1024];
-    size_t size = str_format(path, sizeof(path), "%s/%s.so", folder, name) + 1;
-    ebpf_result_t result = e2e_call(t, PROTO_MODULE_LOAD, &fixed, path, size, NULL, 0, &reply);
-    if (result != EBPF_SUCCESS) {
-        test_fail(__FILE__, __LINE__, "module %s: %s", path, reply.text);
+    struct e2e_reply reply = {.fd = -1};
+    ebpf_result_t result = e2e_call(t, PROTO_MODULE_LOAD, &fixed, path, str_len(path) + 1, NULL, 0, &reply);
+    if (text != NULL) {
+        str_copy(text, 512, reply.text);
     }
     *fd = reply.fd;
+    if (result == EBPF_OPERATION_NOT_SUPPORTED && e2e_install_module != NULL) {
+        result = e2e_install_module(path, fd);
+    }
+    return result;
+}
+
+ebpf_result_t e2e_open_module(struct transport *t, const char *name, int *fd)
+{
+    char path[1024], text[512];
+    str_format(path, sizeof(path), "%s/%s.so", getenv("EBPF_TEST_MODULES"), name);
+    ebpf_result_t result = e2e_load_module(t, path, fd, text);
+    if (result != EBPF_SUCCESS) {
+        test_fail(__FILE__, __LINE__, "module %s: %s", path, text);
+    }
     return result;
 }
 
@@ -136,11 +150,10 @@ static ebpf_result_t load_first(struct transport *t, int module, int *fd, char t
 }
 
 // The program stays when the module's descriptor goes.
-static ebpf_result_t load_native(struct transport *t, const char *folder, const char *name, int *fd,
-                                 char text[512])
+static ebpf_result_t load_native(struct transport *t, const char *name, int *fd, char text[512])
 {
     int module = -1;
-    TRY(open_module(t, folder, name, &module));
+    TRY(e2e_open_module(t, name, &module));
     ebpf_result_t result = load_first(t, module, fd, text);
     t->ops->close_fd(t, module);
     return result;
@@ -148,9 +161,8 @@ static ebpf_result_t load_native(struct transport *t, const char *folder, const 
 
 ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512])
 {
-    const char *folder = getenv("EBPF_TEST_MODULES");
-    if (good && folder != NULL) {
-        return load_native(t, folder, "one", fd, text);
+    if (good && getenv("EBPF_TEST_MODULES") != NULL) {
+        return load_native(t, "one", fd, text);
     }
     const struct insn insns[] = {good ? (struct insn){.id = INSN_MOV64_IMM, .imm = 1}
                                       : (struct insn){.id = INSN_MOV64_REG, .src = 7}, // r7 was never written
@@ -184,9 +196,8 @@ ebpf_result_t e2e_code(struct transport *t, int prog, uint8_t *code, size_t room
 ebpf_result_t e2e_load_bind(struct transport *t, int *fd)
 {
     static const struct insn insns[] = {{.id = INSN_MOV64_IMM, .imm = 0}, {.id = INSN_EXIT}};
-    const char *folder = getenv("EBPF_TEST_MODULES");
-    if (folder != NULL) {
-        return load_native(t, folder, "permit", fd, NULL);
+    if (getenv("EBPF_TEST_MODULES") != NULL) {
+        return load_native(t, "permit", fd, NULL);
     }
     struct program p = tiny_program(insns, "permit");
     p.type = PROG_TYPE_BIND;

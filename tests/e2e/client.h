@@ -17,6 +17,12 @@ ebpf_result_t e2e_call(struct transport *t, uint16_t op, const void *fixed, cons
                        size_t tail_size, const int *fds, unsigned fd_count, struct e2e_reply *out);
 ebpf_result_t e2e_version(struct transport *t);
 ebpf_result_t e2e_create_map(struct transport *t, int *fd);
+// A native module by its name in the folder of the run's modules.
+ebpf_result_t e2e_open_module(struct transport *t, const char *name, int *fd);
+// The same by a file's path, with what MODULE_LOAD says (`text`, NULL allowed). Where the execution context
+// takes no paths, e2e_install_module does it; NULL: there is no other way.
+ebpf_result_t e2e_load_module(struct transport *t, const char *path, int *fd, char text[512]);
+extern ebpf_result_t (*e2e_install_module)(const char *path, int *fd);
 // A program that verifies (r0 = 1), or with `good` false one that does not. `text` (NULL allowed) gets the
 // findings.
 ebpf_result_t e2e_load(struct transport *t, bool good, int *fd, char text[512]);

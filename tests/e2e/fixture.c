@@ -81,6 +81,10 @@ static unsigned quarrel_once(struct transport *t, const char *name, bool loads, 
     int fd = -1;
     ebpf_result_t made = loads ? e2e_load(t, true, &fd, NULL) : e2e_create_map(t, &fd);
     unsigned unfair = made != EBPF_SUCCESS;
+    if (unfair != 0) {
+        fprintf(stderr, "a quarrelling process is not given its %s: result %d\n", loads ? "program" : "map",
+                (int)made);
+    }
     unfair += !fixture_is_fair(e2e_path(t, PROTO_OBJECT_PIN, name, fd, NULL));
     unfair += !fixture_is_fair(e2e_path(t, PROTO_OBJECT_GET, name, -1, &got));
     if (unpins) {

@@ -3,7 +3,10 @@
 #include "tests/e2e/place.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "lib/lib_int.h"
+#include "tests/e2e/client.h"
 #include "tests/lib/device.h"
 #include "tests/lib/scm.h"
 
@@ -24,8 +27,27 @@ bool place_stop(void)
     return error == 0 || error == ERROR_SERVICE_ALREADY_RUNNING;
 }
 
+// Drivers come by the service control manager, and the library knows how.
+static ebpf_result_t install_module(const char *path, int *fd)
+{
+    struct bpf_object *obj = bpf_object__open(path);
+    if (obj == NULL) {
+        return EBPF_INVALID_OBJECT;
+    }
+    ebpf_result_t result = lib_module_load(obj);
+    *fd = obj->module.fd;
+    obj->module.fd = -1;
+    bpf_object__close(obj);
+    return result;
+}
+
 ebpf_result_t place_open(struct transport **out)
 {
+    static char choice[] = "EBPF_TRANSPORT=ioctl"; // of the library
+    e2e_install_module = getenv("EBPF_TEST_MODULES") != NULL ? install_module : NULL;
+    if (putenv(choice) != 0) {
+        return EBPF_NO_MEMORY;
+    }
     return transport_open_ioctl(out);
 }
 

@@ -14,15 +14,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tests/modules"))
 import pe  # noqa: E402
+from make import DLL, DRIVER, FLAGS, LIBRARIES  # noqa: E402
 
 RUN = ROOT / "tools/wine-run"
-# Those of the table in src/cli/gen_toolchain.c.
-FLAGS = ("-O2 -std=gnu17 -fno-strict-aliasing -ffreestanding -nostdlib -s -fno-tree-loop-distribute-patterns "
-         "-Wl,--no-insert-timestamp -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va").split()
-DRIVER = ("-Wl,--subsystem,native:10.0 -Wl,--entry,DriverEntry -Wl,--image-base,0x140000000 -mgeneral-regs-only "
-          "-mno-stack-arg-probe -Wl,--enable-reloc-section").split()
-DLL = "-shared -Wl,--entry,0".split()
 
 
 def windows(path):
@@ -47,7 +43,7 @@ class Modules:
                        check=True)
 
     def driver(self, name):
-        self.compile(self.generate(name, "--sys"), f"{name}.sys", DRIVER, ["-lntoskrnl", "-lnetio"])
+        self.compile(self.generate(name, "--sys"), f"{name}.sys", DRIVER, LIBRARIES)
 
     def change(self, name, change, of="droppacket.sys"):
         """A copy whose read-only data, the object left out, is changed. The change has to be one."""
