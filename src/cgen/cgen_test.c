@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cgen/cgen.h"
 #include "proto/proto.h"
+#include "tests/sameness.h"
 #include "tests/test.h"
 
 static struct {
@@ -27,21 +28,7 @@ static bool contains(const char *piece)
     return false;
 }
 
-// Stands for SHA-256 where only sameness matters.
-static bool mix(void *user, const void *bytes, size_t size, uint8_t digest[32])
-{
-    const uint8_t *at = bytes;
-    uint64_t state = 0xcbf29ce484222325u;
-    UNUSED(user);
-    for (size_t i = 0; i < size; i++) {
-        state = (state ^ at[i]) * 0x100000001b3u;
-    }
-    for (size_t i = 0; i < 32; i++) {
-        digest[i] = (uint8_t)(state >> (i % 8 * 8));
-    }
-    return true;
-}
-static const struct proto_hasher hasher = {mix, NULL};
+static const struct proto_hasher hasher = {sameness, NULL};
 
 // --- a program -----------------------------------------------------------------------------------
 

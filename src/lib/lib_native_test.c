@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ebpf_generate_native: what becomes of objects that are good, rejected, not there; memory that runs out.
 #include "lib/lib_int.h"
+#include "tests/sameness.h"
 #include "tests/test.h"
 
 static const char *object(const char *name, char path[256])
@@ -13,21 +14,6 @@ static void count(void *user, const char *text, size_t size)
 {
     UNUSED(text);
     *(size_t *)user += size;
-}
-
-// Stands for SHA-256 where only sameness matters.
-static bool mix(void *user, const void *bytes, size_t size, uint8_t digest[32])
-{
-    const uint8_t *at = bytes;
-    uint64_t state = 0xcbf29ce484222325u;
-    UNUSED(user);
-    for (size_t i = 0; i < size; i++) {
-        state = (state ^ at[i]) * 0x100000001b3u;
-    }
-    for (size_t i = 0; i < 32; i++) {
-        digest[i] = (uint8_t)(state >> (i % 8 * 8));
-    }
-    return true;
 }
 
 struct outcome {
@@ -43,7 +29,7 @@ static struct outcome generate(const char *name, const char *type)
     struct ebpf_verify_report *report = NULL;
     const char *message = NULL;
     char path[256];
-    LIBBPF_OPTS(ebpf_native_opts, opts, .type = type, .write = count, .sha256 = mix, .user = &o.size);
+    LIBBPF_OPTS(ebpf_native_opts, opts, .type = type, .write = count, .sha256 = sameness, .user = &o.size);
     o.result = ebpf_generate_native(object(name, path), &opts, &report, &message);
     o.accepted = report != NULL && report->accepted;
     str_copy(o.message, sizeof(o.message), message != NULL ? message : "");

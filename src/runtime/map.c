@@ -34,6 +34,17 @@ void map_value_write(uint8_t *live, const void *in, uint32_t size)
     }
 }
 
+ebpf_result_t map_next_index(struct map *m, const void *key, void *next)
+{
+    uint32_t index = key == NULL ? UINT32_MAX : map_index(key);
+    if (index == m->def.max_entries - 1) {
+        return EBPF_NO_MORE_KEYS;
+    }
+    index = index < m->def.max_entries ? index + 1 : 0;
+    memcpy(next, &index, sizeof(index));
+    return EBPF_SUCCESS;
+}
+
 ebpf_result_t map_lookup_copy(struct map *m, const void *key, void *value)
 {
     const uint8_t *live = m->ops->lookup(m, key);

@@ -28,15 +28,6 @@ static uint8_t *value_at(const struct map *m, uint32_t cpu, uint32_t index)
     return a->slab + cpu * a->cpu_stride + (size_t)index * m->value_stride;
 }
 
-static uint32_t index_of(const void *key)
-{
-    uint32_t index;
-    memcpy(&index, key, sizeof(index));
-    // The key may change while we look at it: what is checked must be what is used, so it is read once.
-    __asm__("" : "+r"(index));
-    return index;
-}
-
 // --- creation ------------------------------------------------------------------------------------
 
 static ebpf_result_t check(const struct map_def *def)
@@ -129,17 +120,6 @@ static ebpf_result_t delete(struct map *m, const void *key)
     return EBPF_INVALID_ARGUMENT; // elements of an array cannot go
 }
 
-static ebpf_result_t next_key(struct map *m, const void *key, void *next)
-{
-    uint32_t index = key == NULL ? UINT32_MAX : index_of(key);
-    if (index == m->def.max_entries - 1) {
-        return EBPF_NO_MORE_KEYS;
-    }
-    index = index < m->def.max_entries ? index + 1 : 0;
-    memcpy(next, &index, sizeof(index));
-    return EBPF_SUCCESS;
-}
-
 // Steps over as many elements as there is room and work for.
 static void batch(struct map *m, bool take, struct map_batch *b)
 {
@@ -162,13 +142,13 @@ static void batch(struct map *m, bool take, struct map_batch *b)
 
 static uint8_t *lookup(struct map *m, const void *key)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     return index < m->def.max_entries ? value_at(m, 0, index) : NULL;
 }
 
 static ebpf_result_t update(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     TRY(check_update(m, index, flags));
     map_value_write(value_at(m, 0, index), value, m->def.value_size);
     return EBPF_SUCCESS;
@@ -201,7 +181,7 @@ const struct map_ops map_ops_ARRAY = {
     .delete = delete,
     .user_lookup = map_lookup_copy,
     .user_update = update,
-    .next_key = next_key,
+    .next_key = map_next_index,
     .batch = batch,
     .describe = describe,
     .value_address = value_address,
@@ -212,13 +192,13 @@ const struct map_ops map_ops_ARRAY = {
 
 static uint8_t *lookup_percpu(struct map *m, const void *key)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     return index < m->def.max_entries ? value_at(m, plat_cpu_current(), index) : NULL;
 }
 
 static ebpf_result_t update_percpu(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     TRY(check_update(m, index, flags));
     map_value_write(value_at(m, plat_cpu_current(), index), value, m->def.value_size);
     return EBPF_SUCCESS;
@@ -226,7 +206,7 @@ static ebpf_result_t update_percpu(struct map *m, const void *key, const void *v
 
 static ebpf_result_t user_lookup_percpu(struct map *m, const void *key, void *value)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     uint8_t *out = value;
     if (index >= m->def.max_entries) {
         return EBPF_KEY_NOT_FOUND;
@@ -239,7 +219,7 @@ static ebpf_result_t user_lookup_percpu(struct map *m, const void *key, void *va
 
 static ebpf_result_t user_update_percpu(struct map *m, const void *key, const void *value, uint64_t flags)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     const uint8_t *in = value;
     TRY(check_update(m, index, flags));
     for (uint32_t cpu = 0; cpu < m->object.rt->cpu_count; cpu++) {
@@ -265,7 +245,7 @@ const struct map_ops map_ops_PERCPU_ARRAY = {
     .delete = delete,
     .user_lookup = user_lookup_percpu,
     .user_update = user_update_percpu,
-    .next_key = next_key,
+    .next_key = map_next_index,
     .batch = batch,
     .describe = describe_percpu,
 };

@@ -21,15 +21,6 @@ static struct prog_array *array_of(const struct map *m)
     return m->state;
 }
 
-static uint32_t index_of(const void *key)
-{
-    uint32_t index;
-    memcpy(&index, key, sizeof(index));
-    // The key may change while we look at it: what is checked must be what is used, so it is read once.
-    __asm__("" : "+r"(index));
-    return index;
-}
-
 static struct prog *load(const struct map *m, uint32_t index)
 {
     return __atomic_load_n(&array_of(m)->programs[index], __ATOMIC_SEQ_CST);
@@ -118,7 +109,7 @@ static ebpf_result_t set_program(struct map *m, const void *key, struct prog *g,
     if (m->ops != &map_ops_PROG_ARRAY || flags != UPDATE_ANY) {
         return EBPF_INVALID_ARGUMENT; // keys of other maps may be shorter than an index
     }
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     if (index >= m->def.max_entries) {
         return EBPF_OUT_OF_SPACE;
     }
@@ -160,7 +151,7 @@ static ebpf_result_t update(struct map *m, const void *key, const void *value, u
 
 static ebpf_result_t delete(struct map *m, const void *key)
 {
-    uint32_t index = index_of(key);
+    uint32_t index = map_index(key);
     if (index >= m->def.max_entries) {
         return EBPF_OUT_OF_SPACE;
     }
@@ -172,22 +163,11 @@ static ebpf_result_t delete(struct map *m, const void *key)
 // In an epoch: a program that is taken out now keeps its id until we are done.
 static ebpf_result_t user_lookup(struct map *m, const void *key, void *value)
 {
-    const struct prog *g = map_find_program(m, index_of(key));
+    const struct prog *g = map_find_program(m, map_index(key));
     if (g == NULL) {
         return EBPF_KEY_NOT_FOUND;
     }
     memcpy(value, &g->object.id, sizeof(g->object.id));
-    return EBPF_SUCCESS;
-}
-
-static ebpf_result_t next_key(struct map *m, const void *key, void *next)
-{
-    uint32_t index = key == NULL ? UINT32_MAX : index_of(key);
-    if (index == m->def.max_entries - 1) {
-        return EBPF_NO_MORE_KEYS;
-    }
-    index = index < m->def.max_entries ? index + 1 : 0;
-    memcpy(next, &index, sizeof(index));
     return EBPF_SUCCESS;
 }
 
@@ -200,6 +180,6 @@ const struct map_ops map_ops_PROG_ARRAY = {
     .delete = delete,
     .user_lookup = user_lookup,
     .user_update = update,
-    .next_key = next_key,
+    .next_key = map_next_index,
     .forsaken = clear,
 };

@@ -176,6 +176,17 @@ uint8_t *map_lookup(struct map *m, const void *key);
 ebpf_result_t map_update(struct map *m, const void *key, const void *value, uint64_t flags) MUST_CHECK;
 ebpf_result_t map_delete(struct map *m, const void *key) MUST_CHECK;
 
+// Of the types whose keys are indices: the index, and next_key.
+static inline uint32_t map_index(const void *key)
+{
+    uint32_t index;
+    memcpy(&index, key, sizeof(index));
+    // The key may change while we look at it: what is checked must be what is used, so it is read once.
+    __asm__("" : "+r"(index));
+    return index;
+}
+ebpf_result_t map_next_index(struct map *m, const void *key, void *next) MUST_CHECK;
+
 // user_lookup of the types that have one value an element.
 ebpf_result_t map_lookup_copy(struct map *m, const void *key, void *value);
 

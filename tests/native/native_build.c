@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/sameness.h"
+
 enum { PATH_SIZE = 256, COMMAND_SIZE = 2048 };
 
 static void *take(void *user, size_t size)
@@ -60,21 +62,7 @@ const char *native_any_compiler(void)
     return NULL;
 }
 
-// Stands for SHA-256 where only sameness matters.
-static bool mix(void *user, const void *bytes, size_t size, uint8_t digest[32])
-{
-    const uint8_t *at = bytes;
-    uint64_t state = 0xcbf29ce484222325u;
-    UNUSED(user);
-    for (size_t i = 0; i < size; i++) {
-        state = (state ^ at[i]) * 0x100000001b3u;
-    }
-    for (size_t i = 0; i < 32; i++) {
-        digest[i] = (uint8_t)(state >> (i % 8 * 8));
-    }
-    return true;
-}
-static const struct proto_hasher hasher = {mix, NULL};
+static const struct proto_hasher hasher = {sameness, NULL};
 
 static void put(void *user, const char *text, size_t size)
 {
