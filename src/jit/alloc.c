@@ -63,7 +63,7 @@ static ebpf_result_t find_places(struct jit *j, const struct alloc_survey *surve
 static bool edge_moves(const struct ir *ir, const struct ir_block *b)
 {
     const struct ir_block *to = ir_block_at(ir, b->succ[0]);
-    for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+    for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         struct jit_location place = alloc_location(ir, v);
         struct jit_location from = alloc_location(ir, ir_pool(ir, ir_at(ir, v))[b->edge]);
         if (place.place != PLACE_NONE && from.place != PLACE_NONE && !alloc_same_place(&place, &from)) {

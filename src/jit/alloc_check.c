@@ -135,14 +135,14 @@ static void make_moves(struct check *c, uint32_t block)
 // places.
 static void set_phis(struct check *c, const struct ir_block *to, uint32_t k, uint32_t from)
 {
-    for (uint32_t v = to->first; ir_at(c->ir, v)->op == IR_PHI; v = ir_at(c->ir, v)->next) {
+    for (uint32_t v = to->first; ir_at(c->ir, v)->op == IR_PHI; v = ir_next(c->ir, v)) {
         struct jit_location at = alloc_location(c->ir, v);
         uint32_t place = place_of(&at), operand = ir_pool(c->ir, ir_at(c->ir, v))[k];
         if (place != UINT32_MAX && c->edge[place] != operand && ir_at(c->ir, operand)->op != IR_UNDEF) {
             fail(c, "an operand of a PHI is not in its place behind the edge", from);
         }
     }
-    for (uint32_t v = to->first; ir_at(c->ir, v)->op == IR_PHI; v = ir_at(c->ir, v)->next) {
+    for (uint32_t v = to->first; ir_at(c->ir, v)->op == IR_PHI; v = ir_next(c->ir, v)) {
         set_result(c, v); // on c->now: see run_edge
     }
 }
@@ -203,7 +203,7 @@ static void run_blocks(struct check *c, uint32_t *end)
             continue;
         }
         memcpy(c->now, state, c->places * sizeof *c->now);
-        for (uint32_t v = ir_block_at(c->ir, block)->first; v != IR_NONE; v = ir_at(c->ir, v)->next) {
+        for (uint32_t v = ir_block_at(c->ir, block)->first; v != IR_NONE; v = ir_next(c->ir, v)) {
             run_value(c, v);
         }
         run_edges(c, block, end);

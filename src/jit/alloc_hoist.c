@@ -64,7 +64,7 @@ static uint32_t *find_operand(const struct hoist *h, uint8_t reg)
     const struct ir_block *b = ir_block_at(h->ir, h->block);
     uint32_t v = ir_block_at(h->ir, b->succ[0])->first;
     while (ir_at(h->ir, v)->reg != reg) {
-        v = ir_at(h->ir, v)->next;
+        v = ir_next(h->ir, v);
     }
     return &ir_pool(h->ir, ir_at(h->ir, v))[b->edge];
 }

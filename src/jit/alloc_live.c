@@ -64,7 +64,7 @@ static void number_values(struct alloc *a)
         struct alloc_block *block = &a->blocks[a->ir->order[i]];
         block->first = n;
         block->frequency = frequency(b);
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_at(a->ir, v)->next) {
+        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(a->ir, v)) {
             struct ir_value *value = ir_at(a->ir, v);
             set_value(&a->values[n], v, value->op);
             a->values[n].operands = (uint32_t)(to - a->operands);

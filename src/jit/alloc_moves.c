@@ -123,7 +123,7 @@ uint32_t alloc_order_moves(const struct jit_move *moves, uint32_t count, uint8_t
 static uint32_t count_phis(const struct ir *ir, const struct ir_block *b)
 {
     uint32_t count = 0;
-    for (uint32_t v = b->first; ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         count++;
     }
     return count;
@@ -133,7 +133,7 @@ static uint32_t count_phis(const struct ir *ir, const struct ir_block *b)
 static void collect(const struct ir *ir, const struct ir_block *b, struct jit_move *moves)
 {
     const struct ir_block *to = ir_block_at(ir, ir_successor(b, 0));
-    for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+    for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         uint32_t operand = ir_pool(ir, ir_at(ir, v))[b->edge];
         *moves++ = (struct jit_move){.to = alloc_location(ir, v), .from = alloc_location(ir, operand)};
     }

@@ -42,7 +42,7 @@ static struct alloc_survey look(const struct ir *ir)
 {
     struct alloc_survey survey = {0};
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
             look_at(&survey, ir_at(ir, v));
         }
     }
@@ -210,7 +210,7 @@ static ebpf_result_t sink_block(struct sink *s, uint32_t block)
     s->block = block;
     s->before = IR_NONE;
     s->now++;
-    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
         struct ir_value *value = ir_at(s->ir, v);
         uint32_t count = ir_operand_count(value);
         for (uint32_t i = 0; i < count; i++) {

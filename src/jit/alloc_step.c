@@ -9,7 +9,7 @@
 static void find_reads(const struct ir *ir, const struct ir_block *b)
 {
     uint32_t position = 0;
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
         struct ir_value *value = ir_at(ir, v);
         value->mark = 0;
         uint32_t count = value->op == IR_PHI ? 0 : ir_operand_count(value);
@@ -22,7 +22,7 @@ static void find_reads(const struct ir *ir, const struct ir_block *b)
 
 static void clear_reads(const struct ir *ir, const struct ir_block *b)
 {
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
         struct ir_value *value = ir_at(ir, v);
         uint32_t count = value->op == IR_PHI ? 0 : ir_operand_count(value);
         value->slot = 0;
@@ -59,8 +59,7 @@ static bool is_step_of(const struct ir *ir, uint32_t value, uint32_t phi)
 static bool find_steps(const struct ir *ir, const struct ir_block *edge, uint32_t from, bool mark)
 {
     bool found = false;
-    for (uint32_t v = ir_block_at(ir, edge->succ[0])->first; ir_at(ir, v)->op == IR_PHI;
-         v = ir_at(ir, v)->next) {
+    for (uint32_t v = ir_block_at(ir, edge->succ[0])->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         uint32_t operand = ir_pool(ir, ir_at(ir, v))[edge->edge];
         struct ir_value *value = ir_at(ir, operand);
         if (value->block == from && is_step_of(ir, operand, v)) {

@@ -100,7 +100,7 @@ static bool is_silent(const struct ir_value *v)
 static uint32_t next_value(const struct ir *ir, uint32_t value)
 {
     do {
-        value = ir_at(ir, value)->next;
+        value = ir_next(ir, value);
     } while (value != IR_NONE && is_silent(ir_at(ir, value)));
     return value;
 }
@@ -109,7 +109,7 @@ static ebpf_result_t put_block(struct arm64_emitter *e, uint32_t block)
 {
     struct ir_block *b = ir_block_at(e->ir, block);
     b->extra = (uint32_t)e->out->size;
-    for (uint32_t i = b->first; i != IR_NONE; i = ir_at(e->ir, i)->next) {
+    for (uint32_t i = b->first; i != IR_NONE; i = ir_next(e->ir, i)) {
         struct ir_value *v = ir_at(e->ir, i);
         if (is_silent(v)) {
             continue;
@@ -219,7 +219,7 @@ static uint32_t count_branches(const struct ir *ir, uint32_t *calls)
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
         count += 2 + b->target_count;
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
             *calls += ir_at(ir, v)->op == IR_CALL || ir_at(ir, v)->op == IR_CALL_LOCAL;
         }
     }

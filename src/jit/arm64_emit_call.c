@@ -72,7 +72,7 @@ ebpf_result_t arm64_put_call(struct arm64_emitter *e, struct ir_value *v)
 static bool has_op(const struct ir *ir, uint8_t a, uint8_t b)
 {
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
             if (ir_at(ir, v)->op == a || ir_at(ir, v)->op == b) {
                 return true;
             }
@@ -182,7 +182,7 @@ static ebpf_result_t move_parameters(struct arm64_emitter *e)
     const struct ir *ir = e->ir;
     struct jit_move moves[7];
     uint32_t count = 0;
-    for (uint32_t i = ir_block_at(ir, ir->entry)->first; i != IR_NONE; i = ir_at(ir, i)->next) {
+    for (uint32_t i = ir_block_at(ir, ir->entry)->first; i != IR_NONE; i = ir_next(ir, i)) {
         const struct ir_value *v = ir_at(ir, i);
         struct jit_location to = alloc_location(ir, i);
         if (v->op != IR_PARAM || (to.place != PLACE_REG && to.place != PLACE_SLOT)) {

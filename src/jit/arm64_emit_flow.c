@@ -155,7 +155,7 @@ static struct ir_value *only_return(const struct ir *ir, uint32_t block)
 {
     uint32_t v = ir_block_at(ir, block)->first;
     while (v != IR_NONE && ir_at(ir, v)->op == IR_PHI) {
-        v = ir_at(ir, v)->next;
+        v = ir_next(ir, v);
     }
     return v != IR_NONE && ir_at(ir, v)->op == IR_RET ? ir_at(ir, v) : NULL;
 }

@@ -349,7 +349,7 @@ static ebpf_result_t each_value(struct lowering *l, step_fn step)
     for (uint32_t i = 0; i < l->ir->order_count; i++) {
         l->block = l->ir->order[i];
         uint32_t before = IR_NONE;
-        for (uint32_t v = ir_block_at(l->ir, l->block)->first; v != IR_NONE; v = ir_at(l->ir, v)->next) {
+        for (uint32_t v = ir_block_at(l->ir, l->block)->first; v != IR_NONE; v = ir_next(l->ir, v)) {
             l->after = before;
             l->pc = ir_at(l->ir, v)->pc;
             step(l, ir_at(l->ir, v));

@@ -253,14 +253,12 @@ static void find_accesses(struct slots *s)
         s->places[v] = no_place;
     }
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE;
-             v = ir_at(s->ir, v)->next) {
+        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             s->places[v] = place_of(s, ir_at(s->ir, v));
         }
     }
     for (uint32_t i = 0; i < s->ir->order_count && !s->lost; i++) {
-        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE;
-             v = ir_at(s->ir, v)->next) {
+        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             note_value(s, v);
         }
     }
@@ -333,8 +331,7 @@ static uint32_t frame_low(const struct slots *s)
 static void mark_accesses(struct slots *s)
 {
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(s->ir, s->ir->order[i])->first; n != IR_NONE;
-             n = ir_at(s->ir, n)->next) {
+        for (uint32_t n = ir_block_at(s->ir, s->ir->order[i])->first; n != IR_NONE; n = ir_next(s->ir, n)) {
             struct ir_value *v = ir_at(s->ir, n);
             struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
             v->mark = 0;
@@ -351,7 +348,7 @@ static void mark_accesses(struct slots *s)
 static void find_block_effect(struct slots *s, uint32_t block)
 {
     uint64_t use = 0, def = 0;
-    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_at(s->ir, n)->next) {
+    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_next(s->ir, n)) {
         const struct ir_value *v = ir_at(s->ir, n);
         uint64_t bit = v->mark != 0 ? (uint64_t)1 << (v->mark - 1) : 0;
         if (v->op == IR_STORE) {
@@ -448,7 +445,7 @@ static ebpf_result_t rename_block(struct slots *s, uint32_t block)
     } else if (!build_vars_enter(&s->vars, block)) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_at(s->ir, n)->next) {
+    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_next(s->ir, n)) {
         const struct ir_value *v = ir_at(s->ir, n);
         if (n >= s->vars.first_phi || v->mark == 0) {
             continue;

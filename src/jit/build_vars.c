@@ -125,7 +125,7 @@ ebpf_result_t build_vars_fill(struct build_vars *vars)
     }
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
-        for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+        for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
             if (v >= vars->first_phi) {
                 fill_phi(vars, ir_at(ir, v), list);
                 list += ir_at(ir, v)->b;

@@ -111,7 +111,7 @@ void ir_insert_after(struct ir *ir, uint32_t block, uint32_t after, uint32_t val
     struct ir_block *b = ir_block_at(ir, block);
     struct ir_value *v = ir_at(ir, value);
     if (after == IR_NONE && !is_leading(ir, value)) {
-        for (uint32_t i = b->first; i != IR_NONE && is_leading(ir, i); i = ir_at(ir, i)->next) {
+        for (uint32_t i = b->first; i != IR_NONE && is_leading(ir, i); i = ir_next(ir, i)) {
             after = i;
         }
     }
@@ -131,7 +131,7 @@ void ir_append(struct ir *ir, uint32_t block, uint32_t value)
     if (after != IR_NONE && (ir_op_info(ir_at(ir, after)->op)->flags & IR_END) != 0) {
         uint32_t i = b->first;
         after = IR_NONE;
-        for (; i != b->last; i = ir_at(ir, i)->next) {
+        for (; i != b->last; i = ir_next(ir, i)) {
             after = i;
         }
     }
@@ -219,7 +219,7 @@ uint32_t ir_successor(const struct ir_block *b, uint32_t i)
 void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 {
     b->preds[to] = b->preds[from];
-    for (uint32_t p = b->first; to != from && p != IR_NONE && is_leading(ir, p); p = ir_at(ir, p)->next) {
+    for (uint32_t p = b->first; to != from && p != IR_NONE && is_leading(ir, p); p = ir_next(ir, p)) {
         struct ir_value *v = ir_at(ir, p);
         if (v->op == IR_PHI) {
             ir_pool(ir, v)[to] = ir_pool(ir, v)[from];
@@ -230,7 +230,7 @@ void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count)
 {
     for (uint32_t p = b->first; b->pred_count != count && p != IR_NONE && is_leading(ir, p);
-         p = ir_at(ir, p)->next) {
+         p = ir_next(ir, p)) {
         struct ir_value *v = ir_at(ir, p);
         if (v->op == IR_PHI) {
             v->b = count;

@@ -183,6 +183,19 @@ static inline struct ir_value *ir_at(const struct ir *ir, uint32_t value)
 {
     return ir->top - value;
 }
+// The value behind `value` in its block. Blocks and values come mostly in the order in which they were made:
+// what is IR_AHEAD values away will be looked at soon, and is far away in functions that no cache holds.
+#define IR_AHEAD 32
+static inline void ir_prefetch(const struct ir_value *v)
+{
+    __builtin_prefetch(v - IR_AHEAD);
+}
+static inline uint32_t ir_next(const struct ir *ir, uint32_t value)
+{
+    const struct ir_value *v = ir_at(ir, value);
+    ir_prefetch(v);
+    return v->next;
+}
 static inline struct ir_block *ir_block_at(const struct ir *ir, uint32_t block)
 {
     return &ir->blocks[block];

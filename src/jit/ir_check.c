@@ -108,10 +108,10 @@ static const char *check_block(struct check *c, uint32_t block)
     const struct ir *ir = c->ir;
     const struct ir_block *b = ir_block_at(ir, block);
     bool leading = true;
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
         ir_at(ir, v)->mark = 0;
     }
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
         struct ir_value *value = ir_at(ir, v);
         const char *wrong = value->block != block ? "a value is in another block than it says" : NULL;
         leading = leading && (value->op == IR_PHI || value->op == IR_PARAM);

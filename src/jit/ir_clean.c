@@ -28,18 +28,23 @@ static bool is_leading(const struct ir_value *v)
     return v->op == IR_PHI || v->op == IR_COPY || v->op == IR_CONST || v->op == IR_NOP || v->op == IR_UNDEF;
 }
 
+static bool fold_phi(struct ir *ir, uint32_t v)
+{
+    struct ir_value *value = ir_at(ir, v);
+    uint32_t only = value->op == IR_PHI ? only_operand(ir, value, v) : IR_NONE;
+    if (only != IR_NONE) {
+        ir_become_copy(ir, v, only);
+    }
+    return only != IR_NONE;
+}
+
 static bool fold_phis(struct ir *ir)
 {
     bool changed = false;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t v = b->first; v != IR_NONE && is_leading(ir_at(ir, v)); v = ir_at(ir, v)->next) {
-            struct ir_value *value = ir_at(ir, v);
-            uint32_t only = value->op == IR_PHI ? only_operand(ir, value, v) : IR_NONE;
-            if (only != IR_NONE) {
-                ir_become_copy(ir, v, only);
-                changed = true;
-            }
+        for (uint32_t v = b->first; v != IR_NONE && is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
+            changed = fold_phi(ir, v) || changed;
         }
     }
     return changed;
@@ -110,19 +115,23 @@ struct cleaner {
     bool copies;
 };
 
-// Lists the values, of which nothing is known.
-static void list_values(struct cleaner *c)
+// Lists the values, of which nothing is known, and folds PHIs on the way.
+static bool list_values(struct cleaner *c)
 {
-    const struct ir *ir = c->ir;
+    struct ir *ir = c->ir;
+    bool folded = false;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE;) {
+        bool leading = true;
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
             struct ir_value *value = ir_at(ir, v);
+            leading = leading && is_leading(value);
+            folded = (leading && fold_phi(ir, v)) || folded;
             value->mark = 0;
             value->uses = 0;
             c->values[c->count++] = v;
-            v = value->next;
         }
     }
+    return folded;
 }
 
 static inline void note(struct cleaner *c, uint32_t value, struct ir_value *v, unsigned news)
@@ -206,7 +215,7 @@ static void tell_queued(struct cleaner *c)
 static void note_params(struct ir *ir)
 {
     ir->params = 0;
-    for (uint32_t v = ir_block_at(ir, ir->entry)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = ir_block_at(ir, ir->entry)->first; v != IR_NONE; v = ir_next(ir, v)) {
         const struct ir_value *value = ir_at(ir, v);
         if (value->op != IR_PARAM && !is_leading(value)) {
             return;
@@ -223,6 +232,7 @@ static void mark_all(struct cleaner *c)
     c->top = c->count;
     for (uint32_t i = c->count; i-- > 0;) {
         struct ir_value *v = ir_at(c->ir, c->values[i]);
+        __builtin_prefetch(ir_at(c->ir, c->values[i > IR_AHEAD / 2 ? i - IR_AHEAD / 2 : 0]));
         v->mark |= MET;
         if ((v->mark & NEEDED) != 0 || is_root(v)) {
             v->mark |= NEEDED;
@@ -271,6 +281,7 @@ static void unlink_dead(struct cleaner *c)
         uint32_t *link = &b->first;
         while (*link != IR_NONE) {
             struct ir_value *v = ir_at(ir, *link);
+            ir_prefetch(v);
             if (keep(c, *link)) {
                 b->last = *link;
                 link = &v->next;
@@ -281,7 +292,7 @@ static void unlink_dead(struct cleaner *c)
     }
     for (uint32_t i = 0; i < ir->order_count && c->copies; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
-        for (; is_leading(ir_at(ir, v)) && v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (; is_leading(ir_at(ir, v)) && v != IR_NONE; v = ir_next(ir, v)) {
             forward(ir, ir_at(ir, v));
         }
     }
@@ -292,13 +303,14 @@ ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narro
     struct ir *ir = &j->ir;
     size_t mark = j->memory.used;
     struct cleaner c = {.ir = ir, .narrowing = narrowing};
-    for (unsigned round = 0; round < PHI_ROUNDS && fold_phis(ir); round++) {
-    }
     c.values = jit_room(j, ir->value_count, sizeof(*c.values));
     if (c.values == NULL) {
         return EBPF_NO_MEMORY;
     }
-    list_values(&c);
+    bool folded = list_values(&c);
+    for (unsigned round = 1; round < PHI_ROUNDS && folded; round++) {
+        folded = fold_phis(ir);
+    }
     mark_all(&c);
     jit_rewind(j, mark);
     if (c.needed != c.count || narrowing != NULL) {
@@ -314,21 +326,36 @@ ebpf_result_t ir_clean(struct jit *j)
 
 // --- uses ----------------------------------------------------------------------------------------
 
+static void count_operands(struct ir *ir, struct ir_value *v)
+{
+    uint32_t count = ir_operand_count(v);
+    for (uint32_t k = 0; k < count; k++) {
+        ir_at(ir, *ir_operand(ir, v, k))->uses++;
+    }
+}
+
+// Definitions come before their uses, but for those of PHIs.
 void ir_count_uses(struct ir *ir)
 {
-    for (uint32_t v = 0; v < ir->value_count; v++) {
-        ir_at(ir, v)->uses = 0;
-    }
     ir->params = 0;
+    ir_at(ir, IR_NONE)->uses = 0;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
             struct ir_value *value = ir_at(ir, v);
-            uint32_t count = ir_operand_count(value);
-            for (uint32_t k = 0; k < count; k++) {
-                ir_at(ir, *ir_operand(ir, value, k))->uses++;
+            value->uses = 0;
+            if (value->op != IR_PHI) {
+                count_operands(ir, value);
             }
             note_param(ir, value);
+        }
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t v = b->first; v != IR_NONE && is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
+            if (ir_at(ir, v)->op == IR_PHI) {
+                count_operands(ir, ir_at(ir, v));
+            }
         }
     }
 }

@@ -157,7 +157,7 @@ static ebpf_result_t run_phis(struct interp *in)
 {
     const struct ir_block *b = ir_block_at(in->ir, in->block);
     uint32_t pred = in->from == IR_NONE ? 0 : find_pred(in, b);
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(in->ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(in->ir, v)) {
         const struct ir_value *phi = ir_at(in->ir, v);
         if (phi->op == IR_PHI) {
             if (pred >= phi->b) {
@@ -166,7 +166,7 @@ static ebpf_result_t run_phis(struct interp *in)
             in->next[v] = value_of(in, ir_pool(in->ir, phi)[pred]);
         }
     }
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(in->ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(in->ir, v)) {
         if (ir_at(in->ir, v)->op == IR_PHI) {
             in->values[v] = in->next[v];
         }
@@ -229,7 +229,7 @@ static ebpf_result_t run_block(struct interp *in)
         if (in->m->steps-- == 0) {
             return EBPF_TIMEOUT;
         }
-        uint32_t next = ir_at(in->ir, v)->next;
+        uint32_t next = ir_next(in->ir, v);
         TRY(run_value(in, v));
         v = next;
     }

@@ -177,7 +177,7 @@ void ir_print(const struct ir *ir, void (*line)(void *user, const char *line), v
         t.length = 0;
         put_block(&t, ir, ir->order[i]);
         line(user, t.line);
-        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
             t.length = 0;
             put_value(&t, ir, v);
             line(user, t.line);

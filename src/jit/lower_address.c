@@ -181,9 +181,8 @@ void lower_fold_addresses(struct jit *j, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        struct ir_value *v;
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = v->next) {
-            v = ir_at(ir, n);
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
+            struct ir_value *v = ir_at(ir, n);
             if (lower_is_memory(v->op) || lower_is_atomic(v->op)) {
                 fold(j, v, legal);
             }
@@ -195,7 +194,7 @@ void lower_addresses(struct jit *j, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_at(ir, n)->next) {
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
             lower_count_address(ir, ir_at(ir, n));
         }
     }
@@ -304,9 +303,8 @@ void lower_sums(struct jit *j, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        struct ir_value *v;
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = v->next) {
-            v = ir_at(ir, n);
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
+            struct ir_value *v = ir_at(ir, n);
             if (v->op == IR_ADD && (v->flags & IR_STEP) == 0) {
                 make_lea(j, v, legal);
             }

@@ -146,8 +146,7 @@ ebpf_result_t lower_blind(struct jit *j)
     for (uint32_t i = 0; i < b.ir->order_count && !b.full; i++) {
         b.block = b.ir->order[i];
         b.previous = IR_NONE;
-        for (uint32_t n = ir_block_at(b.ir, b.block)->first; n != IR_NONE && !b.full;
-             n = ir_at(b.ir, n)->next) {
+        for (uint32_t n = ir_block_at(b.ir, b.block)->first; n != IR_NONE && !b.full; n = ir_next(b.ir, n)) {
             blind_value(&b, n);
             b.previous = n;
         }

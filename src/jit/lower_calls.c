@@ -71,7 +71,7 @@ uint32_t lower_zero(struct lowering *l)
 
 static uint32_t find_param(const struct ir *ir, unsigned number)
 {
-    for (uint32_t v = ir_block_at(ir, ir->entry)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = ir_block_at(ir, ir->entry)->first; v != IR_NONE; v = ir_next(ir, v)) {
         if (ir_at(ir, v)->op == IR_PARAM && ir_at(ir, v)->imm == number) {
             return v;
         }
@@ -140,7 +140,7 @@ static void follow_splits(struct lowering *l)
             bool is_old = b->preds[p] < l->old_blocks;
             b->preds[p] = is_old && l->tail[b->preds[p]] != IR_NONE ? l->tail[b->preds[p]] : b->preds[p];
         }
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
             ir_at(ir, v)->block = n;
         }
     }
@@ -253,7 +253,7 @@ static void lower_block_calls(struct lowering *l, uint32_t block)
     uint32_t before = IR_NONE, value = ir_block_at(ir, block)->first;
     l->block = block;
     while (value != IR_NONE && !l->full) {
-        uint32_t at = l->block, next = ir_at(ir, value)->next;
+        uint32_t at = l->block, next = ir_next(ir, value);
         if (ir_at(ir, value)->op == IR_HELPER) {
             lower_helper(l, before, value);
         }

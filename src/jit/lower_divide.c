@@ -291,7 +291,7 @@ static ebpf_result_t divide_block(struct jit *j, uint32_t block, bool *changed)
 {
     struct ir *ir = &j->ir;
     uint32_t before = IR_NONE;
-    for (uint32_t i = ir_block_at(ir, block)->first; i != IR_NONE; i = ir_at(ir, i)->next) {
+    for (uint32_t i = ir_block_at(ir, block)->first; i != IR_NONE; i = ir_next(ir, i)) {
         const struct ir_value *v = ir_at(ir, i);
         int64_t imm;
         if (is_division(v->op) && ir_is_const(ir, ir_resolve(ir, v->b), &imm)) {

@@ -75,7 +75,7 @@ static uint32_t tested_lookup(const struct jit *j, uint32_t block)
 {
     const struct ir *ir = &j->ir;
     uint32_t candidate = IR_NONE, last = ir_block_at(ir, block)->last;
-    for (uint32_t i = ir_block_at(ir, block)->first; i != last; i = ir_at(ir, i)->next) {
+    for (uint32_t i = ir_block_at(ir, block)->first; i != last; i = ir_next(ir, i)) {
         struct ir_value *v = ir_at(ir, i);
         if (v->op == IR_HELPER) {
             v->mark = 0;
@@ -155,7 +155,7 @@ ebpf_result_t lookup_find_tested(struct lowering *l)
     }
     for (unsigned round = 0; round < 2; round++) {
         for (uint32_t i = 0; i < ir->order_count; i++) {
-            for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+            for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
                 if (round == 0) {
                     check_uses(ir, ir_at(ir, v));
                 } else {
@@ -200,7 +200,7 @@ static uint32_t front_of(const struct lowering *l, uint32_t before, uint32_t val
         return IR_NONE;
     }
     while (ir_at(ir, at)->next != value) {
-        at = ir_at(ir, at)->next;
+        at = ir_next(ir, at);
     }
     return at;
 }

@@ -225,7 +225,7 @@ static void load_signed(struct bytes *s, uint32_t value)
 // Marks what only goes into a sum, shifted or not.
 static void mark_inner(struct bytes *s, uint32_t block, bool shifts)
 {
-    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
         const struct ir_value *value = ir_at(s->ir, v);
         if (shifts ? value->op == IR_SHL && value->mark != 0 : is_sum(value->op)) {
             ir_at(s->ir, ir_resolve(s->ir, value->a))->mark = 1;
@@ -237,7 +237,7 @@ static void mark_inner(struct bytes *s, uint32_t block, bool shifts)
 static void number_block(struct bytes *s, uint32_t block)
 {
     uint32_t order = 0, epoch = 0;
-    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
         s->order[v] = order++;
         ir_at(s->ir, v)->mark = 0;
         s->epoch[v] = epoch;
@@ -292,7 +292,7 @@ static ebpf_result_t combine_all(struct bytes *s)
 {
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
         uint32_t block = s->ir->order[i];
-        for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_at(s->ir, v)->next) {
+        for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             const struct ir_value *value = ir_at(s->ir, v);
             if (value->op == IR_SEXT) {
                 load_signed(s, v);

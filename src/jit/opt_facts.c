@@ -261,7 +261,7 @@ static void flow(struct opt *o, uint32_t to, uint32_t place)
 {
     const struct ir *ir = o->ir;
     reach(o, to);
-    for (uint32_t v = ir_block_at(ir, to)->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = ir_block_at(ir, to)->first; v != IR_NONE; v = ir_next(ir, v)) {
         const struct ir_value *phi = ir_at(ir, v);
         if (phi->op != IR_PHI) {
             return;
@@ -313,7 +313,7 @@ static void visit(struct opt *o, uint32_t block)
     }
     bool fresh = b->mark != VISITED || o->whole;
     b->mark = VISITED;
-    for (uint32_t v = b->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
         if (ir_at(ir, v)->op == IR_PHI) {
             enter_phi(o, v, head, fresh || (head && (ir_at(ir, v)->mark & MOVED) != 0));
         } else {
@@ -333,7 +333,7 @@ static void forget_incoming(struct opt *o)
     const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
-        for (; is_leading(ir_at(ir, v)); v = ir_at(ir, v)->next) {
+        for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
             if (ir_at(ir, v)->op == IR_PHI) {
                 o->incoming[v] = (struct opt_fact){0, 1, 0};
             }
@@ -389,7 +389,7 @@ static bool settle(struct opt *o)
             continue;
         }
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
-        for (; is_leading(ir_at(ir, v)); v = ir_at(ir, v)->next) {
+        for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
             struct ir_value *phi = ir_at(ir, v);
             bool counted = (phi->mark & COUNTED) != 0;
             phi->mark = counted ? COUNTED : 0;
@@ -409,7 +409,7 @@ static void tighten(struct opt *o)
     const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t v = b->first; is_leading(ir_at(ir, v)) && b->mark != 0; v = ir_at(ir, v)->next) {
+        for (uint32_t v = b->first; is_leading(ir_at(ir, v)) && b->mark != 0; v = ir_next(ir, v)) {
             const struct ir_value *phi = ir_at(ir, v);
             if (phi->op == IR_PHI && (phi->mark & COUNTED) == 0 && !opt_is_empty(o->incoming[v])) {
                 o->facts[v] = o->incoming[v];

@@ -65,7 +65,7 @@ ebpf_result_t opt_loops(struct jit *j)
     struct ir *ir = &j->ir;
     for (uint32_t l = 1; l < ir->loop_count; l++) {
         uint32_t v = ir_block_at(ir, ir->loops[l].head)->first;
-        for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+        for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
             struct counter c;
             if (counter_match(ir, v, &c)) {
                 TRY(improve(j, &c));

@@ -210,7 +210,7 @@ static void merge(struct ir *ir, uint32_t to, uint32_t from)
     struct ir_block *b = ir_block_at(ir, to), *f = ir_block_at(ir, from);
     ir_at(ir, b->last)->op = IR_NOP;
     ir_at(ir, b->last)->next = f->first;
-    for (uint32_t v = f->first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = f->first; v != IR_NONE; v = ir_next(ir, v)) {
         struct ir_value *value = ir_at(ir, v);
         value->block = to;
         if (value->op == IR_PHI) {

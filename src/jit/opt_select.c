@@ -45,7 +45,7 @@ static bool is_side(const struct ir *ir, uint32_t block, uint32_t *moved)
     if (b->pred_count != 1 || end_of(ir, block)->op != IR_JUMP) {
         return false;
     }
-    for (uint32_t v = b->first; v != b->last; v = ir_at(ir, v)->next) {
+    for (uint32_t v = b->first; v != b->last; v = ir_next(ir, v)) {
         const struct ir_value *value = ir_at(ir, v);
         if (value->op != IR_CONST && (!is_cheap(value) || ++*moved > MAX_MOVED)) {
             return false;
@@ -103,7 +103,7 @@ static void find_places(struct diamond *d, uint32_t (*places)[2])
 static bool find_phi(const struct ir *ir, struct diamond *d)
 {
     uint32_t count = 0;
-    for (uint32_t v = ir_block_at(ir, d->join)->first; ir_at(ir, v)->op == IR_PHI; v = ir_at(ir, v)->next) {
+    for (uint32_t v = ir_block_at(ir, d->join)->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         const uint32_t *list = ir_pool(ir, ir_at(ir, v));
         if (list[d->places[0]] != list[d->places[1]]) {
             d->phi = v;
@@ -120,7 +120,7 @@ static void move_side(struct ir *ir, uint32_t side, uint32_t to)
     }
     struct ir_block *b = ir_block_at(ir, side);
     for (uint32_t v = b->first, next; v != b->last; v = next) {
-        next = ir_at(ir, v)->next;
+        next = ir_next(ir, v);
         ir_append(ir, to, v);
     }
     b->first = b->last;

@@ -128,14 +128,14 @@ static void rewrite_phis(struct opt *o, uint32_t block)
 {
     const struct ir *ir = o->ir;
     uint32_t first = ir_block_at(ir, block)->first;
-    for (uint32_t v = first; v != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = first; v != IR_NONE; v = ir_next(ir, v)) {
         if (ir_at(ir, v)->op != IR_PHI && ir_at(ir, v)->op != IR_PARAM) {
             break;
         }
         o->prev = v;
     }
     uint32_t last = o->prev;
-    for (uint32_t v = first; last != IR_NONE; v = ir_at(ir, v)->next) {
+    for (uint32_t v = first; last != IR_NONE; v = ir_next(ir, v)) {
         struct opt_fact fact = opt_fact_of(o, v);
         if (ir_at(ir, v)->op == IR_PHI && fact.min == fact.max) {
             o->pc = ir_at(ir, v)->pc;
@@ -160,7 +160,7 @@ static void rewrite_block(struct opt *o, uint32_t block)
     rewrite_phis(o, block);
     uint32_t v = o->prev == IR_NONE ? ir_block_at(o->ir, block)->first : ir_at(o->ir, o->prev)->next;
     while (v != IR_NONE && !o->full) {
-        uint32_t next = ir_at(o->ir, v)->next;
+        uint32_t next = ir_next(o->ir, v);
         rewrite(o, v);
         o->prev = v;
         v = next;

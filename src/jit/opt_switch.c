@@ -48,7 +48,7 @@ static bool is_inner(const struct tree *t, uint32_t block)
         end->cwidth != t->cwidth || b->succ[0] == b->succ[1]) {
         return false;
     }
-    for (uint32_t v = b->first; v != b->last; v = ir_at(t->ir, v)->next) {
+    for (uint32_t v = b->first; v != b->last; v = ir_next(t->ir, v)) {
         if (ir_at(t->ir, v)->op != IR_CONST) {
             return false;
         }
@@ -130,7 +130,7 @@ static bool from_tree(const struct tree *t, uint32_t pred)
 static bool is_uniform(const struct tree *t, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(t->ir, block);
-    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_at(t->ir, v)->next) {
+    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
         const uint32_t *list = ir_pool(t->ir, ir_at(t->ir, v));
         uint32_t same = IR_NONE;
         for (uint32_t p = 0; p < b->pred_count; p++) {
@@ -235,7 +235,7 @@ static ebpf_result_t replace_preds(struct tree *t, uint32_t block, uint32_t by, 
             preds[count++] = b->preds[p];
         }
     }
-    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_at(t->ir, v)->next) {
+    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
         struct ir_value *phi = ir_at(t->ir, v);
         uint32_t *list = jit_alloc(t->j, old + more, sizeof(*list)), n = 0;
         if (list == NULL) {
@@ -317,7 +317,7 @@ static void dissolve(struct tree *t, uint32_t block)
 {
     struct ir_block *b = ir_block_at(t->ir, block);
     for (uint32_t v = b->first, next; v != b->last; v = next) {
-        next = ir_at(t->ir, v)->next;
+        next = ir_next(t->ir, v);
         ir_append(t->ir, t->nodes[0], v);
     }
     b->first = b->last = b->succ[0] = b->succ[1] = IR_NONE;

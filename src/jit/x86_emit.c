@@ -84,7 +84,7 @@ static uint32_t used_by_local_calls(struct x86_emitter *e)
     uint32_t used = 0;
     for (uint32_t i = 0; i < e->ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(e->ir, e->ir->order[i]);
-        for (uint32_t n = b->first; n != IR_NONE; n = ir_at(e->ir, n)->next) {
+        for (uint32_t n = b->first; n != IR_NONE; n = ir_next(e->ir, n)) {
             if (ir_at(e->ir, n)->op == IR_CALL_LOCAL) {
                 survey_local_call(e, ir_at(e->ir, n), &used);
             }
@@ -234,7 +234,7 @@ static void take_params(struct x86_emitter *e)
 {
     struct jit_move moves[7];
     uint32_t count = 0, first = ir_block_at(e->ir, e->ir->entry)->first;
-    for (uint32_t n = first; n != IR_NONE && ir_at(e->ir, n)->op == IR_PARAM; n = ir_at(e->ir, n)->next) {
+    for (uint32_t n = first; n != IR_NONE && ir_at(e->ir, n)->op == IR_PARAM; n = ir_next(e->ir, n)) {
         const struct ir_value *v = ir_at(e->ir, n);
         uint8_t reg = incoming(e, v->imm);
         if (x86_is_wanted(v) && reg != IR_REG_NONE) {
@@ -242,7 +242,7 @@ static void take_params(struct x86_emitter *e)
         }
     }
     x86_moves(e, moves, count);
-    for (uint32_t n = first; n != IR_NONE && ir_at(e->ir, n)->op == IR_PARAM; n = ir_at(e->ir, n)->next) {
+    for (uint32_t n = first; n != IR_NONE && ir_at(e->ir, n)->op == IR_PARAM; n = ir_next(e->ir, n)) {
         const struct ir_value *v = ir_at(e->ir, n);
         if (x86_is_wanted(v) && incoming(e, v->imm) == IR_REG_NONE) {
             unsigned reg = x86_target_reg(v);
@@ -293,7 +293,7 @@ static void emit_block(struct x86_emitter *e, uint32_t block)
     }
     b->extra = (uint32_t)e->code.size;
     e->block_patch[block] = e->patch_count;
-    for (uint32_t n = b->first; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_at(e->ir, n)->next) {
+    for (uint32_t n = b->first; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_next(e->ir, n)) {
         emit_value(e, n);
     }
 }

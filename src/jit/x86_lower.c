@@ -485,8 +485,7 @@ ebpf_result_t x86_lower(struct jit *j)
     for (uint32_t i = 0; i < l.ir->order_count && !l.full; i++) {
         l.block = l.ir->order[i];
         l.previous = IR_NONE;
-        for (uint32_t n = ir_block_at(l.ir, l.block)->first; n != IR_NONE && !l.full;
-             n = ir_at(l.ir, n)->next) {
+        for (uint32_t n = ir_block_at(l.ir, l.block)->first; n != IR_NONE && !l.full; n = ir_next(l.ir, n)) {
             l.at = n;
             resolve_operands(&l, ir_at(l.ir, n));
             lower_value(&l, n);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// bench_translate [--passes] [OBJECT...]: what translation costs: nanoseconds and bytes of workspace an
-// instruction, for the programs of objects and for made ones up to a million instructions, and what
-// publishing the pages costs. --passes: nanoseconds an instruction pass by pass instead.
+// bench_translate [--passes] [--made COUNT] [OBJECT...]: what translation costs: nanoseconds and bytes of
+// workspace an instruction, for the programs of objects and for made ones up to a million instructions, and
+// what publishing the pages costs. --passes: nanoseconds an instruction pass by pass instead. --made: of
+// made programs the one of COUNT instructions alone, for profilers.
 #define _GNU_SOURCE
 #include <math.h>
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "jit/jit.h"
 #include "plat/plat.h"
 
-enum { REPS = 15, HELPERS = HELPER_COUNT };
+enum { REPS = 15, HELPERS = HELPER_COUNT, MADE_LEAST = 6, MADE_MOST = 1000000 };
 
 static struct jit_helper helpers[HELPERS];
 static struct jit_map maps[SPEC_MAX_MAPS];
@@ -76,6 +77,7 @@ struct pass_clock {
 };
 
 static bool by_pass;
+static uint32_t made_count;                  // of --made, or 0
 static double pass_sums[JIT_PASS_COUNT + 1]; // over the programs since the last table
 static double pass_insns;
 
@@ -346,15 +348,18 @@ static void report_publishing(size_t size)
 static int report_all_passes(int argc, char **argv)
 {
     struct cost sum = {0};
-    by_pass = true;
     if (!report_objects(argc, argv, &sum)) {
         return 1;
     }
     if (pass_insns > 0) {
         report_passes("objects");
     }
-    for (uint32_t count = 10; count <= 1000000; count *= count < 10000 ? 1000 : 100) {
+    for (uint32_t count = 10; made_count == 0 && count <= 1000000; count *= count < 10000 ? 1000 : 100) {
         report_made(count, &sum);
+        report_passes("made");
+    }
+    if (made_count != 0) {
+        report_made(made_count, &sum);
         report_passes("made");
     }
     return 0;
@@ -370,6 +375,10 @@ static int report_costs(int argc, char **argv)
     if (objects.code != 0) {
         printf("average over all instructions of the objects: %.1f ns\n", objects.ns / (double)objects.code);
     }
+    if (made_count != 0) {
+        report_made(made_count, &made);
+        return 0;
+    }
     for (uint32_t count = 10; count <= 1000000; count *= 10) {
         report_made(count, &made);
         report_made(count * 3 <= 1000000 ? count * 3 : count, &made);
@@ -381,21 +390,43 @@ static int report_costs(int argc, char **argv)
 
 static int usage(FILE *to)
 {
-    fprintf(to, "usage: bench_translate [--passes] [OBJECT...]\n");
+    fprintf(to, "usage: bench_translate [--passes] [--made COUNT] [OBJECT...]\n");
     return to == stdout ? 0 : 2;
+}
+
+// The number of arguments before the objects, or 0.
+static int parse(int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "--passes") == 0) {
+            by_pass = true;
+        } else if (strcmp(argv[i], "--made") == 0 && i + 1 < argc) {
+            char *end;
+            unsigned long count = strtoul(argv[++i], &end, 10);
+            if (*end != 0 || count < MADE_LEAST || count > MADE_MOST) {
+                fprintf(stderr, "bench_translate: --made takes %d to %d, not: %s\n", MADE_LEAST, MADE_MOST,
+                        argv[i]);
+                return 0;
+            }
+            made_count = (uint32_t)count;
+        } else {
+            return 0;
+        }
+    }
+    return i;
 }
 
 int main(int argc, char **argv)
 {
-    bool passes = argc > 1 && strcmp(argv[1], "--passes") == 0;
-    int first = passes ? 2 : 1;
-    if (argc > first && argv[first][0] == '-') {
-        return usage(strcmp(argv[first], "--help") == 0 ? stdout : stderr);
+    int first = parse(argc, argv);
+    if (first == 0) {
+        return usage(argc > 1 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
     }
     if (plat_init() != EBPF_SUCCESS) {
         return 1;
     }
-    int status = (passes ? report_all_passes : report_costs)(argc - first, argv + first);
+    int status = (by_pass ? report_all_passes : report_costs)(argc - first, argv + first);
     plat_fini();
     return status;
 }
