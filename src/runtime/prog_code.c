@@ -15,8 +15,8 @@ struct attempt {
     struct jit_code code;
     struct runtime *rt;
     size_t workspace_size;
-    uint8_t *memory; // all of it: code, calls, frames, workspace
-    bool is_spare;   // of SPARE_SIZE bytes
+    uint8_t *memory;    // all of it: code, calls, frames, workspace
+    size_t memory_size; // at most SPARE_SIZE: that is a spare one
 };
 
 ebpf_result_t prog_code_init(struct runtime *rt)
@@ -40,8 +40,10 @@ static void *take_spare(struct runtime *rt)
 static void free_memory(struct attempt *a)
 {
     void *none = NULL;
-    if (!a->is_spare || !__atomic_compare_exchange_n(&a->rt->spare, &none, a->memory, false, __ATOMIC_ACQ_REL,
-                                                     __ATOMIC_RELAXED)) {
+    if (a->memory_size > SPARE_SIZE) {
+        plat_free_pages(a->memory, a->memory_size);
+    } else if (!__atomic_compare_exchange_n(&a->rt->spare, &none, a->memory, false, __ATOMIC_ACQ_REL,
+                                            __ATOMIC_RELAXED)) {
         plat_free(a->memory);
     }
     a->memory = NULL;
@@ -53,9 +55,8 @@ static ebpf_result_t allocate(struct attempt *a)
     size_t code = (size_t)align_up(c->capacity, 16);
     size_t calls = c->call_capacity * sizeof(*c->calls), frames = c->frame_capacity * sizeof(*c->frames);
     size_t tables = (size_t)align_up(calls + frames, 16);
-    size_t whole = code + tables + a->workspace_size;
-    a->is_spare = whole <= SPARE_SIZE;
-    a->memory = a->is_spare ? take_spare(a->rt) : plat_alloc(whole, POOL_TAG_PROGRAM);
+    size_t whole = a->memory_size = code + tables + a->workspace_size;
+    a->memory = whole <= SPARE_SIZE ? take_spare(a->rt) : plat_alloc_pages(whole, POOL_TAG_PROGRAM);
     if (a->memory == NULL) {
         return EBPF_NO_MEMORY;
     }

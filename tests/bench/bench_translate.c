@@ -166,9 +166,11 @@ static bool measure(const struct program *p, struct cost *out, struct jit_code *
     ebpf_result_t result = EBPF_NO_MEMORY;
     bind(&input, p);
     for (unsigned turn = 0; turn < 4 && result == EBPF_NO_MEMORY; turn++, size *= 2) {
-        free(workspace);
-        workspace = aligned_alloc(64, (size + 63) / 64 * 64);
-        result = translate(&input, code, workspace, size, NULL);
+        if (workspace != NULL) {
+            plat_free_pages(workspace, size / 2);
+        }
+        workspace = plat_alloc_pages(size, POOL_TAG_PROGRAM);
+        result = workspace == NULL ? EBPF_NO_MEMORY : translate(&input, code, workspace, size, NULL);
     }
     *out = (struct cost){.ns = INFINITY, .workspace = code->workspace_used, .code = code->size};
     int reps = p->insn_count > 100000 ? 2 : REPS;
@@ -181,7 +183,9 @@ static bool measure(const struct program *p, struct cost *out, struct jit_code *
         double ns = now() - start;
         out->ns = ns < out->ns ? ns : out->ns;
     }
-    free(workspace);
+    if (workspace != NULL) {
+        plat_free_pages(workspace, size / 2);
+    }
     return result == EBPF_SUCCESS;
 }
 
