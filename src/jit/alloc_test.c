@@ -313,6 +313,67 @@ static void loops_are_in_one_piece(void)
     CHECK(ir_block_at(&fixture_jit.ir, 6)->cold && !ir_block_at(&fixture_jit.ir, 7)->cold);
 }
 
+static bool copies(uint32_t from, uint32_t to)
+{
+    uint32_t room = ALLOC_TAIL_ROOM;
+    return alloc_copies_tail(&fixture_jit.ir, from, to, &room);
+}
+
+// b6 is the end of the loop b2: four ways lead to it, and a copy in the place of a jump is better where it is
+// short and the jump is neither unlikely nor outside.
+static void short_ends_of_loops_are_copied(void)
+{
+    static const struct {
+        const char *end; // of the loop
+        bool copied;
+    } cases[] = {
+        {"  v8 = add64 v3, #1\n  branch ult64 v8, #100 -> b2, b7\n", true},
+        {"  v9 = xor64 v3, v1\n  v10 = add64 v9, #2\n  v8 = add64 v10, v3\n"
+         "  branch ult64 v8, #100 -> b2, b7\n",
+         true},
+        {"  v9 = xor64 v3, v1\n  v11 = add64 v9, #2\n  v10 = shr64 v11, #1\n  v8 = add64 v10, v3\n"
+         "  branch ult64 v8, #100 -> b2, b7\n",
+         false},
+        {"  v8 = udiv64 v1, v3\n  branch ult64 v8, #100 -> b2, b7\n", false},
+        {"  v8 = call #1()\n  branch ult64 v8, #100 -> b2, b7\n", false},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        static char text[1024];
+        (void)str_format(text, sizeof text,
+                         "func 0 entry b1\nb1:\n  v1 = param #0\n  jump -> b2\n"
+                         "b2: <- b1, b6\n  v3 = phi v1, v8\n  switch v3 -> b3, b4, b5\n"
+                         "b3: <- b2\n  store64 [v1 + 0], v3\n  jump -> b6\n"
+                         "b4: <- b2\n  store64 [v1 + 8], v3\n  jump -> b6\n"
+                         "b5: <- b2\n  branch eq64 v3, #7 -> b8, b6 !cold\n"
+                         "b8: <- b5\n  store64 [v1 + 16], v3\n  jump -> b6\n"
+                         "b6: <- b3, b4, b5, b8\n%s"
+                         "b7: <- b6\n  jump -> b9\nb9: <- b7\n  ret v3\n",
+                         cases[i].end);
+        REQUIRE(fixture_parse(text));
+        REQUIRE_OK(alloc_layout(&fixture_jit));
+        CHECK_EQ(copies(3, 6), cases[i].copied);
+        CHECK_EQ(copies(4, 6), cases[i].copied);
+        CHECK(!copies(8, 6)); // unlikely
+        CHECK(!copies(7, 9)); // outside
+        CHECK(!copies(1, 2)); // into the loop
+    }
+}
+
+// What copies take is gone.
+static void copies_take_room(void)
+{
+    uint32_t room = ALLOC_TAIL_ROOM;
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  jump -> b2\n"
+                          "b2: <- b1, b2, b3\n  branch eq64 v1, #3 -> b2, b3\n"
+                          "b3: <- b2\n  jump -> b2\n"));
+    REQUIRE_OK(alloc_layout(&fixture_jit));
+    for (unsigned i = 0; i < ALLOC_TAIL_ROOM; i++) {
+        CHECK(alloc_copies_tail(&fixture_jit.ir, 3, 2, &room));
+    }
+    CHECK_EQ(room, 0);
+    CHECK(!alloc_copies_tail(&fixture_jit.ir, 3, 2, &room));
+}
+
 // Two ways out of a switch lead to one block with a PHI: each has a block of its own for its move.
 static void edges_have_blocks_for_their_moves(void)
 {
@@ -345,6 +406,8 @@ TEST_SUITE(alloc)
     RUN(slots_are_shared);
     RUN(loops_are_in_one_piece);
     RUN(edges_have_blocks_for_their_moves);
+    RUN(short_ends_of_loops_are_copied);
+    RUN(copies_take_room);
     RUN(random_functions_are_right);
     RUN(they_are_with_four_registers);
     RUN(they_are_with_one_register);

@@ -105,11 +105,9 @@ static uint32_t next_value(const struct ir *ir, uint32_t value)
     return value;
 }
 
-static ebpf_result_t put_block(struct arm64_emitter *e, uint32_t block)
+static ebpf_result_t put_values(struct arm64_emitter *e, uint32_t block)
 {
-    struct ir_block *b = ir_block_at(e->ir, block);
-    b->extra = (uint32_t)e->out->size;
-    for (uint32_t i = b->first; i != IR_NONE; i = ir_next(e->ir, i)) {
+    for (uint32_t i = ir_block_at(e->ir, block)->first; i != IR_NONE; i = ir_next(e->ir, i)) {
         struct ir_value *v = ir_at(e->ir, i);
         if (is_silent(v)) {
             continue;
@@ -124,6 +122,18 @@ static ebpf_result_t put_block(struct arm64_emitter *e, uint32_t block)
             TRY(put_edge(e, block));
         }
         TRY(put_value(e, v));
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t put_block(struct arm64_emitter *e, uint32_t block)
+{
+    ir_block_at(e->ir, block)->extra = (uint32_t)e->out->size;
+    e->tail_room = ALLOC_TAIL_ROOM;
+    for (e->tail = block; e->tail != IR_NONE;) {
+        block = e->tail;
+        e->tail = IR_NONE; // until a jump says so
+        TRY(put_values(e, block));
     }
     return EBPF_SUCCESS;
 }

@@ -40,8 +40,10 @@ struct arm64_emitter {
     uint32_t fix_count;
     uint64_t *stubs; // addresses outside
     uint32_t stub_count;
-    uint32_t position; // in ir->order
-    uint32_t pc;       // of the last line
+    uint32_t position;  // in ir->order
+    uint32_t tail;      // block that is written again in the place of a jump to it, or IR_NONE
+    uint32_t tail_room; // what the copies behind one block may still take
+    uint32_t pc;        // of the last line
     // The frame, from the stack pointer up: spill slots, the program's bytes, saved registers.
     uint8_t saved[12];
     uint32_t saved_count;

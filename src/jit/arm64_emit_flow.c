@@ -171,7 +171,11 @@ static ebpf_result_t jump(struct arm64_emitter *e, const struct ir_value *v)
     if (end != NULL && e->saved_count <= 2) {
         return arm64_put_return(e, end);
     }
-    put_jump(e, to);
+    if (alloc_copies_tail(e->ir, v->block, to, &e->tail_room)) {
+        e->tail = to;
+    } else {
+        put_jump(e, to);
+    }
     return EBPF_SUCCESS;
 }
 

@@ -22,6 +22,26 @@ static bool inner_shift(const struct rewrite *r, const struct ir_value *inner, u
 
 // --- shifts --------------------------------------------------------------------------------------
 
+// (x & mask) << count or >> count where the mask takes nothing that the shift leaves, or only an upper half.
+static bool skip_mask(struct rewrite *r, unsigned count)
+{
+    uint64_t number, half = UINT32_MAX;
+    bool up = r->v->op == IR_SHL;
+    if (r->a->op != IR_AND || !rewrite_is_number(r, r->a->b, r->a->width, &number)) {
+        return false;
+    }
+    uint64_t left = up ? r->mask >> count : r->mask >> count << count;
+    if ((number & left) == left) {
+        return rewrite_with(r, (enum ir_op)r->v->op, r->a->a, count);
+    }
+    if (up || r->v->width != 64 || count >= 32 || number >> count != half >> count) {
+        return false;
+    }
+    r->v->width = 32;
+    r->mask = UINT32_MAX;
+    return rewrite_with(r, IR_SHR, r->a->a, count);
+}
+
 static bool simplify_shl(struct rewrite *r)
 {
     unsigned count = count_of(r), inner, width = r->v->width;
@@ -31,6 +51,9 @@ static bool simplify_shl(struct rewrite *r)
     // (x >> n) << n clears bits.
     if (inner_shift(r, r->a, IR_SHR, &inner) && inner == count && count < 31) {
         return rewrite_with(r, IR_AND, r->a->a, UINT64_MAX << count);
+    }
+    if (skip_mask(r, count)) {
+        return true;
     }
     if (width == 32 && opt_fact_of(r->o, r->v->a).max <= UINT32_MAX >> count) { // addresses want 64 bits
         r->v->width = 64;
@@ -83,6 +106,9 @@ static bool simplify_shr(struct rewrite *r)
     }
     if (inner_shift(r, r->a, IR_SHL, &inner) &&
         (take_out(r, inner, count) || merge_shifts(r, inner, count))) {
+        return true;
+    }
+    if (skip_mask(r, count)) {
         return true;
     }
     if (width == 64 && rewrite_fact_a(r).max <= UINT32_MAX && count < 32) {

@@ -101,3 +101,8 @@ ebpf_result_t alloc_edge_moves(struct jit *j, uint32_t block, uint8_t scratch, s
 // already go.
 uint32_t alloc_order_moves(const struct jit_move *moves, uint32_t count, uint8_t scratch,
                            struct jit_move *out);
+// A jump from block `from` to `to` is better a copy of `to`, which takes its values out of *room: of
+// ALLOC_TAIL_ROOM at the end of a block. A copy that ends in a jump may be followed by the next one.
+// (alloc_tail.c)
+#define ALLOC_TAIL_ROOM 4
+bool alloc_copies_tail(const struct ir *ir, uint32_t from, uint32_t to, uint32_t *room);

@@ -293,8 +293,13 @@ static void emit_block(struct x86_emitter *e, uint32_t block)
     }
     b->extra = (uint32_t)e->code.size;
     e->block_patch[block] = e->patch_count;
-    for (uint32_t n = b->first; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_next(e->ir, n)) {
-        emit_value(e, n);
+    e->tail_room = ALLOC_TAIL_ROOM;
+    for (e->tail = block; e->tail != IR_NONE;) {
+        uint32_t n = ir_block_at(e->ir, e->tail)->first;
+        e->tail = IR_NONE; // until a jump says so
+        for (; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_next(e->ir, n)) {
+            emit_value(e, n);
+        }
     }
 }
 

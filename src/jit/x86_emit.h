@@ -54,6 +54,8 @@ struct x86_emitter {
     uint32_t *block_patch; // by block: the first patch behind its start
     uint8_t *outer;        // by loop: it has another one in it
     uint32_t next;         // block that is emitted next, or IR_NONE
+    uint32_t tail;         // block that is written again in the place of a jump to it, or IR_NONE
+    uint32_t tail_room;    // what the copies behind one block may still take
     uint32_t start, end;   // offsets of the function
     ebpf_result_t result;  // first error of an emitter
     uint32_t first_line;   // of the function

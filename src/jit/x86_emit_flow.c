@@ -126,7 +126,12 @@ void x86_emit_jump(struct x86_emitter *e, const struct ir_value *v)
         x86_move(e, &moves[i]);
     }
     jit_rewind(e->j, mark);
-    go_to(e, x86_find(e, ir_block_at(e->ir, v->block)->succ[0]));
+    uint32_t to = x86_find(e, ir_block_at(e->ir, v->block)->succ[0]);
+    if (to != e->next && alloc_copies_tail(e->ir, v->block, to, &e->tail_room)) {
+        e->tail = to;
+    } else {
+        go_to(e, to);
+    }
 }
 
 void x86_emit_branch(struct x86_emitter *e, const struct ir_value *v)

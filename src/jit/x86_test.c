@@ -565,6 +565,57 @@ static void branches_reach_every_distance(void)
     each_config(distances);
 }
 
+// How often the code of an instruction begins.
+static unsigned times_written(uint32_t pc)
+{
+    unsigned times = 0;
+    for (uint32_t i = 0; i < m.code.line_count; i++) {
+        times += m.lines[i].pc == pc;
+    }
+    return times;
+}
+
+// The end of the loop is written behind each of the ways through its body, with what each has to move, and
+// behind a block that two of them share.
+static void loop_ends(void)
+{
+    static const char text[] = "r0 = r1\nr3 = 0\n"
+                               "again:\nr4 = r0\nr4 &= 7\n"
+                               "if r4 == 0 goto swap\nif r4 == 1 goto add\nif r4 == 2 goto shared\n"
+                               "if r4 == 3 goto more\nif r4 == 4 goto next\nif r4 == 5 goto turn\n"
+                               "r0 *= 5\ngoto next\n"
+                               "swap:\nr5 = r0\nr0 = r2\nr2 = r5\ngoto next\n"
+                               "add:\nr0 += r2\ngoto next\n"
+                               "turn:\nr0 ^= -1\ngoto next\n"
+                               "more:\nr2 += r3\n"
+                               "shared:\nr0 -= r2\n"
+                               "next:\nr0 += 3\nr3 += 1\nif r3 != 1000 goto again\nr0 ^= r2\nexit\n";
+    enum { TEST = 24 };
+    if (!assemble(text)) {
+        return;
+    }
+    uint64_t a = 12345, b = 678, old;
+    for (uint64_t i = 0; i < 1000; i++, a += 3) {
+        switch (a & 7) {
+        case 0: old = a, a = b, b = old; break;
+        case 1: a += b; break;
+        case 3: b += i; // fall through
+        case 2: a -= b; break;
+        case 4: break;
+        case 5: a = ~a; break;
+        default: a *= 5; break;
+        }
+    }
+    CHECK_EQ(m.insns[TEST].id, INSN_JNE64_IMM);
+    expect(m.config->blind || times_written(TEST) > 3, true, "copies"); // blinded it is longer
+    m.what = "ends of a loop";
+    expect(run(12345, 678), a ^ b, "");
+}
+static void ends_of_loops_are_copied_rightly(void)
+{
+    each_config(loop_ends);
+}
+
 // Whatever room is missing, nothing is written where there is none, and the caller is told which.
 static void short_of_room(void)
 {
@@ -610,6 +661,7 @@ TEST_SUITE(x86)
     RUN(functions_call_one_another);
     RUN(values_that_find_no_register_are_spilled);
     RUN(branches_reach_every_distance);
+    RUN(ends_of_loops_are_copied_rightly);
 }
 
 #else
