@@ -27,6 +27,7 @@ static void write_places(struct alloc *a, struct alloc_result *result)
 {
     for (uint32_t n = 1; n < a->value_count; n++) {
         struct ir_value *v = alloc_ir(a, &a->values[n]);
+        __builtin_prefetch(alloc_ir(a, &a->values[min_u32(n + IR_AHEAD / 2, a->value_count)]));
         v->slot = a->values[n].slot;
         v->reg = a->values[n].reg;
         result->used |= v->reg != IR_REG_NONE ? REG_SET(v->reg) : 0;

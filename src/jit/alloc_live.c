@@ -402,6 +402,7 @@ static void walk_value(struct walk *w, uint32_t n)
 {
     struct alloc_value *value = &w->a->values[n];
     struct jit_constraint c;
+    __builtin_prefetch(alloc_ir(w->a, &w->a->values[n > IR_AHEAD / 2 ? n - IR_AHEAD / 2 : 0]));
     note_life(w, n);
     add_weight(value, value->kind == ALLOC_KEPT ? w->block->frequency : 0);
     if (value->op == IR_PHI) {

@@ -200,6 +200,13 @@ static inline struct ir_block *ir_block_at(const struct ir *ir, uint32_t block)
 {
     return &ir->blocks[block];
 }
+// For walks over the ends of blocks: that of block `at` of the order will be looked at.
+static inline void ir_prefetch_end(const struct ir *ir, uint32_t at)
+{
+    if (at < ir->order_count) {
+        __builtin_prefetch(ir_at(ir, ir_block_at(ir, ir->order[at])->last));
+    }
+}
 // Operand list of PHI, HELPER, CALL, CALL_LOCAL: v->b of them. The pool is the workspace, in units of 4
 // bytes.
 static inline uint32_t *ir_pool(const struct ir *ir, const struct ir_value *v)

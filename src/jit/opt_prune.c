@@ -174,6 +174,7 @@ static ebpf_result_t decide_all(struct pruner *p)
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t block = ir->order[i];
         const struct ir_value *end = ir_at(ir, ir_block_at(ir, block)->last);
+        ir_prefetch_end(ir, i + IR_AHEAD / 4);
         unsigned taken = end->op == IR_BRANCH ? decided_alone(ir, end) : 2;
         if (end->op == IR_BRANCH && taken == 2) {
             taken = decided_above(p, block);

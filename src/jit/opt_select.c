@@ -166,6 +166,7 @@ static ebpf_result_t convert_all(struct jit *j, bool *changed)
     uint32_t(*places)[2] = NULL;
     for (uint32_t i = ir->order_count; i-- > 0;) { // inner ones first
         struct diamond d;
+        ir_prefetch_end(ir, i - IR_AHEAD / 4);
         if (!find_shape(ir, ir->order[i], &d)) {
             continue;
         }

@@ -422,6 +422,7 @@ ebpf_result_t opt_switch(struct jit *j)
     }
     uint32_t count = j->ir.order_count;
     for (uint32_t i = 0; i < count; i++) {
+        ir_prefetch_end(&j->ir, i + IR_AHEAD / 4);
         if (ir_block_at(&j->ir, j->ir.order[i])->first != IR_NONE) {
             TRY(try_tree(&t, j->ir.order[i], &changed));
         }
