@@ -77,6 +77,7 @@ struct alloc {
     struct alloc_node *nodes; // free ones
     struct alloc_use *uses;
     uint32_t nodes_left, uses_left, node_count, node_limit;
+    uint32_t chunk;           // of nodes or uses that are allocated at a time
     uint32_t clobbered;       // by any value
     uint32_t *loop_registers; // by loop: registers of the PHIs at its head
     uint32_t spilled;         // values that need a slot

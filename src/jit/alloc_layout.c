@@ -19,14 +19,13 @@ void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to)
     b->targets[i] = to;
 }
 
-// A block of its own for edge `k` into `block`.
-static ebpf_result_t split(struct jit *j, uint32_t block, uint32_t k)
+// A block of its own for edge `k` into `block`; `preds` is for the list of its predecessors.
+static ebpf_result_t split(struct jit *j, uint32_t block, uint32_t k, uint32_t *preds)
 {
     struct ir *ir = &j->ir;
     uint32_t pred = ir->blocks[block].preds[k], middle = ir_new_block(j, ir->blocks[block].pc);
     uint32_t jump = ir_new(j, IR_JUMP, 64, IR_NONE, IR_NONE, 0);
-    uint32_t *preds = jit_alloc(j, 1, sizeof *preds);
-    if (middle == IR_NONE || jump == IR_NONE || preds == NULL) {
+    if (middle == IR_NONE || jump == IR_NONE) {
         return EBPF_NO_MEMORY;
     }
     const struct ir_block *target = &ir->blocks[block], *source = &ir->blocks[pred];
@@ -49,9 +48,25 @@ static bool has_phis(const struct ir *ir, const struct ir_block *b)
     return b->first != IR_NONE && ir_at(ir, b->first)->op == IR_PHI;
 }
 
+static uint32_t count_critical(const struct ir *ir)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = &ir->blocks[ir->order[i]];
+        for (uint32_t k = 0; k < b->pred_count && has_phis(ir, b); k++) {
+            count += ir_successor_count(&ir->blocks[b->preds[k]]) > 1;
+        }
+    }
+    return count;
+}
+
 static ebpf_result_t split_edges(struct jit *j)
 {
     struct ir *ir = &j->ir;
+    uint32_t count = count_critical(ir), *preds = jit_room(j, count, sizeof *preds);
+    if (preds == NULL || !ir_reserve_blocks(j, count)) {
+        return EBPF_NO_MEMORY;
+    }
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t block = ir->order[i];
         if (!has_phis(ir, &ir->blocks[block])) {
@@ -59,7 +74,7 @@ static ebpf_result_t split_edges(struct jit *j)
         }
         for (uint32_t k = 0; k < ir->blocks[block].pred_count; k++) {
             if (ir_successor_count(&ir->blocks[ir->blocks[block].preds[k]]) > 1) {
-                TRY(split(j, block, k));
+                TRY(split(j, block, k, preds++));
             }
         }
     }

@@ -12,7 +12,7 @@
 #define WEIGHT_MAX       0x40000000u
 #define NODES_A_BLOCK    64 // values live at the start of a block, on average; more only in made-up programs
 #define NODES_AT_LEAST   4096
-#define NODES_A_CHUNK    64
+#define NODES_A_CHUNK    64 // at most
 #define SCAN_CLOBBERS    64 // that are looked at one by one
 
 bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i)
@@ -123,8 +123,8 @@ static void add_use(struct walk *w, struct alloc_value *operand, uint32_t user)
 {
     struct alloc *a = w->a;
     if (a->uses_left == 0) {
-        a->uses = jit_room(a->j, NODES_A_CHUNK, sizeof *a->uses);
-        a->uses_left = NODES_A_CHUNK;
+        a->uses = jit_room(a->j, a->chunk, sizeof *a->uses);
+        a->uses_left = a->chunk;
         if (a->uses == NULL) {
             a->uses_left = 0;
             w->full = true;
@@ -294,8 +294,8 @@ struct life {
 
 static bool new_nodes(struct alloc *a)
 {
-    a->nodes = jit_room(a->j, NODES_A_CHUNK, sizeof *a->nodes);
-    a->nodes_left = a->nodes != NULL ? NODES_A_CHUNK : 0;
+    a->nodes = jit_room(a->j, a->chunk, sizeof *a->nodes);
+    a->nodes_left = a->nodes != NULL ? a->chunk : 0;
     return a->nodes != NULL;
 }
 
@@ -445,6 +445,7 @@ static ebpf_result_t prepare(struct alloc *a, const struct alloc_survey *survey)
     a->blocks = jit_alloc(a->j, a->ir->block_count, sizeof *a->blocks);
     a->stack = jit_alloc(a->j, a->ir->block_count, sizeof *a->stack);
     a->loop_registers = jit_alloc(a->j, a->ir->loop_count + 1, sizeof *a->loop_registers);
+    a->chunk = min_u32(8 + survey->values / 32, NODES_A_CHUNK);
     a->node_limit = NODES_AT_LEAST + NODES_A_BLOCK * a->ir->order_count;
     bool memory = a->values != NULL && a->operands != NULL && a->blocks != NULL && a->stack != NULL &&
                   a->loop_registers != NULL;

@@ -129,14 +129,17 @@ static uint32_t count_phis(const struct ir *ir, const struct ir_block *b)
     return count;
 }
 
-// One move for every PHI of the successor.
-static void collect(const struct ir *ir, const struct ir_block *b, struct jit_move *moves)
+// For the PHIs of the successor; how many there are.
+static uint32_t collect(const struct ir *ir, const struct ir_block *b, struct jit_move *moves)
 {
     const struct ir_block *to = ir_block_at(ir, ir_successor(b, 0));
+    uint32_t count = 0;
     for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
         uint32_t operand = ir_pool(ir, ir_at(ir, v))[b->edge];
-        *moves++ = (struct jit_move){.to = alloc_location(ir, v), .from = alloc_location(ir, operand)};
+        moves[count] = (struct jit_move){.to = alloc_location(ir, v), .from = alloc_location(ir, operand)};
+        count += !alloc_same_place(&moves[count].to, &moves[count].from);
     }
+    return count;
 }
 
 ebpf_result_t alloc_edge_moves(struct jit *j, uint32_t block, uint8_t scratch, struct jit_move **moves,
@@ -152,12 +155,15 @@ ebpf_result_t alloc_edge_moves(struct jit *j, uint32_t block, uint8_t scratch, s
     if (phis == 0) {
         return EBPF_SUCCESS;
     }
-    struct jit_move *all = jit_alloc(j, 3 * (size_t)phis, sizeof *all);
+    struct jit_move *all = jit_room(j, phis, sizeof *all);
     if (all == NULL) {
         return EBPF_NO_MEMORY;
     }
-    collect(&j->ir, b, all);
-    *moves = all + phis;
-    *count = alloc_order_moves(all, phis, scratch, *moves);
+    uint32_t made = collect(&j->ir, b, all);
+    *moves = jit_room(j, 2 * (size_t)made, sizeof *all);
+    if (*moves == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    *count = alloc_order_moves(all, made, scratch, *moves);
     return EBPF_SUCCESS;
 }

@@ -38,9 +38,10 @@ static void note_insn(struct jit *j, uint32_t func, uint32_t pc)
     const struct insn *in = &j->input->insns[pc];
     uint8_t form = insn_info(in->id)->form;
     j->facts[func].tail_calls |= is_tail_call(j, in);
-    if (form == FORM_LDABS || form == FORM_LDIND) {
-        j->func_aborts[func] = 1;
-    }
+    bool packet = form == FORM_LDABS || form == FORM_LDIND;
+    j->func_aborts[func] |= packet;
+    j->calls += packet || in->id == INSN_CALL || in->id == INSN_CALLX;
+    j->map_loads += in->id == INSN_LDDW_MAP;
     if (in->id == INSN_CALL_LOCAL) {
         j->facts[func].calls_functions = true;
         uint32_t callee = build_func_at(j, insn_target(in, pc));
@@ -168,7 +169,7 @@ ebpf_result_t build_program(struct jit *j)
 
 ebpf_result_t build_function(struct jit *j)
 {
-    struct build b = {.j = j, .func = j->ir.func};
+    struct build b = {.j = j, .func = j->ir.func, .mark = j->memory.used};
     TRY(prepare(&b));
     return build_values(&b);
 }

@@ -78,6 +78,7 @@ struct build {
     // --- while values are made ---
     struct build_vars vars;
     uint32_t *source;                                 // by IR block: block, or BUILD_NONE
+    size_t mark;                                      // of the workspace, before all that the build needs
     uint32_t block;                                   // of the IR, under construction
     uint32_t copy;                                    // of the instruction
     uint32_t pc;                                      // of the instruction
@@ -113,9 +114,10 @@ void build_find_live(struct build *b);
 
 // --- variables to values (build_vars.c) ---------------------------------------------------------------
 
-// Allocates for at most BUILD_VAR_MAX variables; the caller sets `in` and `def` then. Needs the order and
-// loops.
-ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t count) MUST_CHECK;
+// Allocates for at most BUILD_VAR_MAX variables and so many blocks; the caller sets `in` and `def` then.
+ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t count,
+                              uint32_t blocks) MUST_CHECK;
+// Needs the order and loops.
 void build_vars_find_mods(struct build_vars *vars);
 // Sets `now` at the start of a block that has predecessors, with PHIs where needed. False: the workspace is
 // full.

@@ -5,6 +5,7 @@
 // there to the end of its frame; one that goes anywhere else (to a function, into memory, through a PHI)
 // reaches everything.
 #include "jit/build.h"
+#include "jit/ir_text.h"
 #include "jit/opt.h"
 
 #define SLOT_MAX  48u     // more only compete for registers
@@ -23,13 +24,15 @@ struct slots {
     struct ir *ir;
     struct opt opt;
     bool has_facts, wants_facts;
-    bool lost;            // an address got away
-    uint8_t op;           // of the base: FRAME or PARAM
-    int32_t start;        // offset of the window's first byte: that of the lowest frame
-    int32_t window;       // bytes of all frames of the function
+    bool lost;      // an address got away
+    uint8_t op;     // of the base: FRAME or PARAM
+    int32_t start;  // offset of the window's first byte: that of the lowest frame
+    int32_t window; // bytes of all frames of the function
+    int32_t lowest,
+        bytes; // the part of the window that addresses and accesses reach: its first byte, how many
     struct place *places; // by value
-    uint16_t *owner;  // by byte of the window: 0, the only access there is (see access_number), or the above
-    uint16_t *weight; // by byte of the window: of the access that starts there
+    uint16_t *owner;  // by byte of that part: 0, the only access there is (see access_number), or the above
+    uint16_t *weight; // by byte of that part: of the access that starts there
     int32_t passed[INSN_MAX_FRAMES]; // by frame: lowest address that a helper gets
     uint32_t count;                  // of slots
     uint16_t numbers[SLOT_MAX];      // accesses that become slots
@@ -108,16 +111,16 @@ static struct place place_of(struct slots *s, const struct ir_value *v)
 // Bytes first..end-1 stay in memory, as far as they are in the frames.
 static void keep(struct slots *s, int64_t first, int64_t end)
 {
-    for (int64_t at = first < s->start ? s->start : first; at < end && at < s->start + s->window; at++) {
-        s->owner[at - s->start] = IN_MEMORY;
+    for (int64_t at = first < s->lowest ? s->lowest : first; at < end && at < s->lowest + s->bytes; at++) {
+        s->owner[at - s->lowest] = IN_MEMORY;
     }
 }
 
-// 1 + place in the window * 4 + logarithm of the bytes.
+// 1 + place in the part that is reached * 4 + logarithm of the bytes.
 static uint16_t access_number(const struct slots *s, int32_t at, unsigned bytes)
 {
     unsigned log = bytes == 8 ? 3 : bytes == 4 ? 2 : bytes - 1;
-    return (uint16_t)(1 + (unsigned)(at - s->start) * 4 + log);
+    return (uint16_t)(1 + (unsigned)(at - s->lowest) * 4 + log);
 }
 
 static uint32_t number_place(uint16_t number)
@@ -144,7 +147,7 @@ static bool is_owner(const struct slots *s, uint16_t number)
 static void note_exact(struct slots *s, int32_t at, unsigned bytes, uint8_t depth)
 {
     uint16_t number = access_number(s, at, bytes);
-    uint16_t *owner = &s->owner[at - s->start];
+    uint16_t *owner = &s->owner[at - s->lowest];
     for (unsigned i = 0; i < bytes; i++) {
         if (owner[i] != 0 && owner[i] != number) {
             keep(s, at, at + (int64_t)bytes);
@@ -154,8 +157,8 @@ static void note_exact(struct slots *s, int32_t at, unsigned bytes, uint8_t dept
     for (unsigned i = 0; i < bytes; i++) {
         owner[i] = number;
     }
-    uint32_t weight = s->weight[at - s->start] + ((uint32_t)1 << (depth < 4 ? 3 * depth : 12));
-    s->weight[at - s->start] = (uint16_t)min_u32(weight, UINT16_MAX);
+    uint32_t weight = s->weight[at - s->lowest] + ((uint32_t)1 << (depth < 4 ? 3 * depth : 12));
+    s->weight[at - s->lowest] = (uint16_t)min_u32(weight, UINT16_MAX);
 }
 
 static bool is_plain(unsigned op)
@@ -246,17 +249,35 @@ static void note_value(struct slots *s, uint32_t value)
     }
 }
 
-// PHIs are no places, and may use what comes later: uses are looked at when all places are known.
-static void find_accesses(struct slots *s)
+// What of the window `v` reaches: its address, if it is one, and what it accesses.
+static void note_reach(struct slots *s, uint32_t value)
 {
+    const struct ir_value *v = ir_at(s->ir, value);
+    struct place p = s->places[value], at = ir_is_memory(v->op) ? accessed(s, v) : no_place;
+    s->lowest = is_place(p) && p.low < s->lowest ? p.low : s->lowest;
+    s->lowest = is_place(at) && at.low < s->lowest ? at.low : s->lowest;
+}
+
+static void find_places(struct slots *s)
+{
+    int32_t end = s->start + s->window;
     for (uint32_t v = 0; v < s->ir->value_count; v++) {
         s->places[v] = no_place;
     }
+    s->lowest = end;
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
         for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             s->places[v] = place_of(s, ir_at(s->ir, v));
+            note_reach(s, v);
         }
     }
+    s->lowest = s->lowest < s->start ? s->start : s->lowest;
+    s->bytes = end - s->lowest;
+}
+
+// PHIs are no places, and may use what comes later: uses are looked at when all places are known.
+static void find_accesses(struct slots *s)
+{
     for (uint32_t i = 0; i < s->ir->order_count && !s->lost; i++) {
         for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             note_value(s, v);
@@ -267,9 +288,13 @@ static void find_accesses(struct slots *s)
 static ebpf_result_t analyse(struct slots *s)
 {
     s->places = jit_room(s->j, s->ir->value_count, sizeof(*s->places));
-    s->owner = jit_alloc(s->j, (size_t)s->window, sizeof(*s->owner));
-    s->weight = jit_alloc(s->j, (size_t)s->window, sizeof(*s->weight));
-    if (s->places == NULL || s->owner == NULL || s->weight == NULL) {
+    if (s->places == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    find_places(s);
+    s->owner = jit_alloc(s->j, (size_t)s->bytes, sizeof(*s->owner));
+    s->weight = jit_alloc(s->j, (size_t)s->bytes, sizeof(*s->weight));
+    if (s->owner == NULL || s->weight == NULL) {
         return EBPF_NO_MEMORY;
     }
     for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
@@ -303,7 +328,7 @@ static void choose(struct slots *s)
             keep(s, s->passed[f], s->start + (int64_t)(f + 1) * INSN_STACK_SIZE);
         }
     }
-    for (uint32_t at = 0; at < (uint32_t)s->window; at++) {
+    for (uint32_t at = 0; at < (uint32_t)s->bytes; at++) {
         uint16_t number = s->owner[at];
         if (number != 0 && number != IN_MEMORY && number_place(number) == at && is_owner(s, number)) {
             add_slot(s, number);
@@ -318,9 +343,9 @@ static void choose(struct slots *s)
 // Bytes below r10 that are still in use.
 static uint32_t frame_low(const struct slots *s)
 {
-    for (uint32_t at = 0; at < (uint32_t)s->window; at++) {
+    for (uint32_t at = 0; at < (uint32_t)s->bytes; at++) {
         if (s->owner[at] != 0 && (s->owner[at] & SLOT_BIT) == 0) {
-            int32_t lowest = s->start + (int32_t)at;
+            int32_t lowest = s->lowest + (int32_t)at;
             return lowest < 0 ? (uint32_t)-lowest : 0;
         }
     }
@@ -336,8 +361,8 @@ static void mark_accesses(struct slots *s)
             struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
             v->mark = 0;
             if (is_inside(s, p) && p.high - p.low == v->width / 8 &&
-                (s->owner[p.low - s->start] & SLOT_BIT) != 0) {
-                v->mark = (uint8_t)(1 + (s->owner[p.low - s->start] & ~SLOT_BIT));
+                (s->owner[p.low - s->lowest] & SLOT_BIT) != 0) {
+                v->mark = (uint8_t)(1 + (s->owner[p.low - s->lowest] & ~SLOT_BIT));
             }
         }
     }
@@ -478,7 +503,7 @@ static ebpf_result_t fill(struct slots *s, size_t mark)
 static ebpf_result_t rename(struct slots *s)
 {
     size_t mark = s->j->memory.used;
-    TRY(build_vars_init(&s->vars, s->j, s->count));
+    TRY(build_vars_init(&s->vars, s->j, s->count, s->ir->block_count));
     find_live(s);
     build_vars_find_mods(&s->vars);
     for (uint32_t i = 0; i < s->ir->order_count; i++) {

@@ -148,6 +148,7 @@ static void atomics_stay_in_memory(void)
     check_left("stdw [%r10-8], 1\nstdw [%r10-16], 1\nlock *(u64 *)(r10 - 8) += r1\nldxdw %r0, [%r10-8]\n"
                "ldxdw %r1, [%r10-16]\nadd %r0, %r1\nexit\n",
                2, 8);
+    check_left("stdw [%r10-8], 1\nlock *(u64 *)(r10 - 64) += r1\nldxdw %r0, [%r10-8]\nexit\n", 0, 64);
 }
 
 static void frames_of_functions_that_were_taken_in_have_slots_too(void)

@@ -109,20 +109,39 @@ static uint32_t pc_of(const struct build *b, const struct build_block *block)
     return build_pc(b, &b->copies[block->copy], slot);
 }
 
-static ebpf_result_t make_blocks(struct build *b)
+static uint32_t count_blocks(const struct build *b)
+{
+    uint32_t count = b->blocks[0].has_preds;
+    for (uint32_t i = 0; i < b->block_count; i++) {
+        count += b->blocks[i].reached;
+    }
+    return count;
+}
+
+static uint32_t count_branches(const struct build *b)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->block_count; i++) {
+        count += b->blocks[i].reached && b->blocks[i].succ[1] != BUILD_NONE;
+    }
+    return count;
+}
+
+// The layout splits about as many edges as there are branches.
+static ebpf_result_t make_blocks(struct build *b, uint32_t count)
 {
     struct ir *ir = &b->j->ir;
     uint32_t first_pc = b->j->input->funcs[b->func].start;
+    if (!ir_reserve_blocks(b->j, count + count_branches(b))) {
+        return EBPF_NO_MEMORY;
+    }
     if (b->blocks[0].has_preds) {
         ir->entry = ir_new_block(b->j, first_pc);
-        if (ir->entry == IR_NONE) {
-            return EBPF_NO_MEMORY;
-        }
     }
     for (uint32_t i = 0; i < b->block_count; i++) {
         struct build_block *block = &b->blocks[i];
-        if (block->reached && (block->ir = ir_new_block(b->j, pc_of(b, block))) == IR_NONE) {
-            return EBPF_NO_MEMORY;
+        if (block->reached) {
+            block->ir = ir_new_block(b->j, pc_of(b, block));
         }
     }
     if (!b->blocks[0].has_preds) {
@@ -169,9 +188,9 @@ static void list_preds(struct ir *ir, uint32_t *room)
     }
 }
 
-static ebpf_result_t make_graph(struct build *b)
+static ebpf_result_t make_graph(struct build *b, uint32_t blocks)
 {
-    TRY(make_blocks(b));
+    TRY(make_blocks(b, blocks));
     uint32_t *room = jit_alloc(b->j, connect_blocks(b), sizeof(*room));
     if (room == NULL) {
         return EBPF_NO_MEMORY;
@@ -183,15 +202,18 @@ static ebpf_result_t make_graph(struct build *b)
 
 // --- variables -----------------------------------------------------------------------------------
 
-static ebpf_result_t take_variables(struct build *b)
+static ebpf_result_t init_variables(struct build *b, uint32_t blocks)
 {
-    struct jit *j = b->j;
-    b->source = jit_alloc(j, j->ir.block_count, sizeof(*b->source));
-    TRY(build_vars_init(&b->vars, j, b->var_count));
+    b->source = jit_room(b->j, blocks + 1, sizeof(*b->source));
     if (b->source == NULL) {
         return EBPF_NO_MEMORY;
     }
-    memset(b->source, 0xff, j->ir.block_count * sizeof(*b->source));
+    memset(b->source, 0xff, (blocks + 1) * sizeof(*b->source));
+    return build_vars_init(&b->vars, b->j, b->var_count, blocks + 1);
+}
+
+static void take_variables(struct build *b)
+{
     for (uint32_t i = 0; i < b->block_count; i++) {
         const struct build_block *block = &b->blocks[i];
         if (block->reached) {
@@ -201,7 +223,6 @@ static ebpf_result_t take_variables(struct build *b)
         }
     }
     build_vars_find_mods(&b->vars);
-    return EBPF_SUCCESS;
 }
 
 // Registers at the start of the function: the arguments, and zero in all others.
@@ -264,11 +285,17 @@ static ebpf_result_t fill_block(struct build *b, uint32_t at)
 
 ebpf_result_t build_values(struct build *b)
 {
-    const struct ir *ir = &b->j->ir;
-    TRY(make_graph(b));
-    TRY(take_variables(b));
+    struct ir *ir = &b->j->ir;
+    uint32_t blocks = count_blocks(b);
+    TRY(init_variables(b, blocks));
+    size_t from = b->j->memory.used; // behind what is needed no longer than the build
+    ir->pool = (uint32_t *)(void *)(b->j->memory.base + from);
+    TRY(make_graph(b, blocks));
+    take_variables(b);
     for (uint32_t i = 0; i < ir->order_count; i++) {
         TRY(fill_block(b, ir->order[i]));
     }
-    return build_vars_fill(&b->vars);
+    TRY(build_vars_fill(&b->vars));
+    ir_move_down(b->j, b->mark, from);
+    return EBPF_SUCCESS;
 }

@@ -4,16 +4,15 @@
 // bring is filled in at the end. Registers of the program and slots of its stack both become values this way.
 #include "jit/build.h"
 
-ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t count)
+ebpf_result_t build_vars_init(struct build_vars *vars, struct jit *j, uint32_t count, uint32_t blocks)
 {
-    size_t blocks = j->ir.block_count;
     vars->j = j;
     vars->count = count;
     vars->first_phi = j->ir.value_count;
     vars->in = jit_alloc(j, blocks, sizeof(*vars->in));
     vars->def = jit_alloc(j, blocks, sizeof(*vars->def));
-    vars->mods = jit_alloc(j, j->ir.loop_count, sizeof(*vars->mods));
-    vars->out = jit_room(j, blocks * count, sizeof(*vars->out));
+    vars->mods = jit_alloc(j, blocks, sizeof(*vars->mods)); // there are no more loops
+    vars->out = jit_room(j, (size_t)blocks * count, sizeof(*vars->out));
     bool full = vars->in == NULL || vars->def == NULL || vars->mods == NULL || vars->out == NULL;
     return full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }

@@ -29,7 +29,7 @@ const char *const ir_op_texts[IR_OP_COUNT] = {
 
 // --- memory --------------------------------------------------------------------------------------
 
-// At every change of what lies below: the values above only become more.
+// At every change of what lies below, and before there are fewer values.
 static void note_peak(struct jit *j)
 {
     size_t values = (size_t)j->ir.value_count * sizeof(struct ir_value);
@@ -67,6 +67,22 @@ void jit_rewind(struct jit *j, size_t mark)
     j->memory.used = mark;
 }
 
+void ir_move_down(struct jit *j, size_t mark, size_t from)
+{
+    struct jit_memory *m = &j->memory;
+    struct ir *ir = &j->ir;
+    size_t down = from - mark;
+    memmove(m->base + mark, m->base + from, m->used - from);
+    ir->pool = (uint32_t *)(void *)(m->base + mark);
+    ir->blocks = (struct ir_block *)(void *)((uint8_t *)ir->blocks - down);
+    ir->order = (uint32_t *)(void *)((uint8_t *)ir->order - down);
+    ir->loops = (struct ir_loop *)(void *)((uint8_t *)ir->loops - down);
+    for (uint32_t b = 1; b < ir->block_count; b++) {
+        ir->blocks[b].preds = (uint32_t *)(void *)((uint8_t *)ir->blocks[b].preds - down);
+    }
+    jit_rewind(j, m->used - down);
+}
+
 ebpf_result_t jit_refuse(struct jit *j, uint32_t pc)
 {
     j->bad_pc = pc;
@@ -98,6 +114,13 @@ uint32_t ir_new_like(struct jit *j, const struct ir_value *like)
         *ir_at(&j->ir, value) = copy;
     }
     return value;
+}
+
+void ir_drop_last(struct jit *j)
+{
+    note_peak(j);
+    j->ir.value_count--;
+    j->memory.size += sizeof(struct ir_value);
 }
 
 static bool is_leading(const struct ir *ir, uint32_t value)
@@ -170,19 +193,19 @@ void ir_become_const(struct ir *ir, uint32_t value, int64_t imm)
 
 // --- blocks --------------------------------------------------------------------------------------
 
-static bool grow_blocks(struct jit *j)
+static bool grow_blocks(struct jit *j, uint32_t capacity)
 {
     struct ir *ir = &j->ir;
-    uint32_t capacity = ir->block_capacity == 0 ? 16 : ir->block_capacity * 2;
     struct ir_block *blocks = jit_room(j, capacity, sizeof(*blocks));
     uint32_t *order = jit_room(j, capacity, sizeof(*order));
     if (blocks == NULL || order == NULL) {
         return false;
     }
-    blocks[IR_NONE] = (struct ir_block){0};
-    if (ir->block_count != 0) {
+    if (ir->blocks != NULL) {
         memcpy(blocks, ir->blocks, ir->block_count * sizeof(*blocks));
         memcpy(order, ir->order, ir->order_count * sizeof(*order));
+    } else {
+        blocks[IR_NONE] = (struct ir_block){0};
     }
     ir->blocks = blocks;
     ir->order = order;
@@ -190,14 +213,18 @@ static bool grow_blocks(struct jit *j)
     return true;
 }
 
+bool ir_reserve_blocks(struct jit *j, uint32_t count)
+{
+    struct ir *ir = &j->ir;
+    ir->block_count += ir->block_count == 0; // IR_NONE
+    return ir->block_count + count <= ir->block_capacity || grow_blocks(j, ir->block_count + count);
+}
+
 uint32_t ir_new_block(struct jit *j, uint32_t pc)
 {
     struct ir *ir = &j->ir;
-    if (ir->block_count >= ir->block_capacity && !grow_blocks(j)) {
+    if (ir->block_count >= ir->block_capacity && !ir_reserve_blocks(j, ir->block_count + 8)) {
         return IR_NONE;
-    }
-    if (ir->block_count == 0) {
-        ir->block_count = 1; // IR_NONE
     }
     ir->blocks[ir->block_count] = (struct ir_block){.pc = pc};
     return ir->block_count++;
@@ -237,4 +264,21 @@ void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count)
         }
     }
     b->pred_count = count;
+}
+
+ebpf_result_t ir_list_places(struct jit *j, uint32_t (**places)[2])
+{
+    const struct ir *ir = &j->ir;
+    *places = jit_room(j, ir->block_count, sizeof(**places));
+    if (*places == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            const struct ir_block *from = ir_block_at(ir, b->preds[p]);
+            (*places)[b->preds[p]][from->succ[0] == ir->order[i] ? 0 : 1] = p;
+        }
+    }
+    return EBPF_SUCCESS;
 }

@@ -127,7 +127,8 @@ struct ir {
     uint32_t *order; // blocks in the order of the layout; reverse post-order until alloc_layout
     uint32_t order_count;
     struct ir_loop *loops; // 1..
-    uint32_t loop_count;
+    uint32_t loop_count, loop_capacity;
+    uint32_t *pool;     // where operand lists are counted from
     uint32_t entry;     // block
     uint32_t func;      // number of the function
     uint32_t frame_low; // bytes of the program's frame below r10 that are in use; 0: none
@@ -149,6 +150,7 @@ struct jit {
     uint8_t *func_inlined;     // by function: all its callers have taken it in: no code of its own
     uint8_t *func_aborts;      // by function: it, or one that it calls, may set jit_run.aborted
     struct build_facts *facts; // by function, of build_program
+    uint32_t calls, map_loads; // instructions of the program that call C, or name a map
     uint32_t bad_pc;
     bool crowded;  // alloc_registers found more values at a time than the frame has room for
     bool changed;  // a pass since the last simplification changed something that another one may profit from
@@ -175,6 +177,9 @@ void *jit_alloc(struct jit *j, size_t count, size_t size);
 void *jit_room(struct jit *j, size_t count, size_t size);
 // What was allocated after `mark` (jit->memory.used then) is free again. Values stay.
 void jit_rewind(struct jit *j, size_t mark);
+// What was allocated between `mark` and `from` goes. What the function has of blocks and lists was allocated
+// from `from` on, where ir.pool is, and moves down. Before there are jump tables.
+void ir_move_down(struct jit *j, size_t mark, size_t from);
 ebpf_result_t jit_refuse(struct jit *j, uint32_t pc) MUST_CHECK; // EBPF_JIT_COMPILATION_FAILED
 
 // --- values (ir.c) -------------------------------------------------------------------------------
@@ -207,16 +212,16 @@ static inline void ir_prefetch_end(const struct ir *ir, uint32_t at)
         __builtin_prefetch(ir_at(ir, ir_block_at(ir, ir->order[at])->last));
     }
 }
-// Operand list of PHI, HELPER, CALL, CALL_LOCAL: v->b of them. The pool is the workspace, in units of 4
-// bytes.
+// Operand list of PHI, HELPER, CALL, CALL_LOCAL: v->b of them. The pool is the workspace from ir->pool on, in
+// units of 4 bytes.
 static inline uint32_t *ir_pool(const struct ir *ir, const struct ir_value *v)
 {
-    return (uint32_t *)(void *)ir->memory->base + v->a;
+    return ir->pool + v->a;
 }
 // The pool index of memory that jit_alloc gave.
 static inline uint32_t ir_pool_index(const struct ir *ir, const uint32_t *list)
 {
-    return (uint32_t)(list - (const uint32_t *)(const void *)ir->memory->base);
+    return (uint32_t)(list - ir->pool);
 }
 // Number of operands of `v`, IR_NONE ones included, and where operand i is stored.
 static inline uint32_t ir_operand_count(const struct ir_value *v)
@@ -236,6 +241,8 @@ static inline uint32_t *ir_operand(const struct ir *ir, struct ir_value *v, uint
 uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_t b, int64_t imm);
 // The same, a copy of `like`.
 uint32_t ir_new_like(struct jit *j, const struct ir_value *like);
+// The value that was made last, and is in no block yet, goes again.
+void ir_drop_last(struct jit *j);
 // Puts `value` behind `after` in its block; IR_NONE: first, but behind PARAMs and PHIs when it is none.
 void ir_insert_after(struct ir *ir, uint32_t block, uint32_t after, uint32_t value);
 // At the end of the block, before the END if there is one.
@@ -265,6 +272,9 @@ static inline bool ir_is_const(const struct ir *ir, uint32_t value, int64_t *imm
 
 // IR_NONE: the workspace is full. Pointers to blocks do not survive it.
 uint32_t ir_new_block(struct jit *j, uint32_t pc);
+// Room for `count` blocks more; false: the workspace is full. Where blocks move, they leave their old room
+// behind.
+bool ir_reserve_blocks(struct jit *j, uint32_t count) MUST_CHECK;
 uint32_t ir_successor_count(const struct ir_block *b);
 uint32_t ir_successor(const struct ir_block *b, uint32_t i);
 // To take edges out of `b`, all in one walk over its predecessors: what is at place `from` goes to place
@@ -274,6 +284,9 @@ void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count);
 // Finds blocks that are reached (others leave ir.order, and their edges go), in reverse post-order; sets
 // blocks[].order.
 ebpf_result_t ir_find_order(struct jit *j) MUST_CHECK;
+// By block: the places of its edges to succ[0] and succ[1], which are not the same, among the predecessors
+// there. Edges stay where they are until ir_find_order takes out those of blocks that are not reached.
+ebpf_result_t ir_list_places(struct jit *j, uint32_t (**places)[2]) MUST_CHECK;
 // Dominators and loops, over ir.order. Needs ir_find_order.
 ebpf_result_t ir_find_loops(struct jit *j) MUST_CHECK;
 static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)

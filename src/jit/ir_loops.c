@@ -325,15 +325,29 @@ static uint32_t count_heads(const struct ir *ir)
     return heads;
 }
 
+static ebpf_result_t reserve_loops(struct jit *j, uint32_t count)
+{
+    struct ir *ir = &j->ir;
+    if (count > ir->loop_capacity) {
+        ir->loops = jit_room(j, count, sizeof(*ir->loops));
+        ir->loop_capacity = count;
+    }
+    if (ir->loops == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    ir->loops[IR_NONE] = (struct ir_loop){0};
+    return EBPF_SUCCESS;
+}
+
 ebpf_result_t ir_find_loops(struct jit *j)
 {
     struct ir *ir = &j->ir;
     TRY(find_idoms(j));
     number_tree(ir);
-    ir->loops = jit_alloc(j, count_heads(ir) + 1, sizeof(*ir->loops));
+    TRY(reserve_loops(j, count_heads(ir) + 1));
     size_t mark = j->memory.used;
     uint32_t *stack = jit_room(j, count_edges(ir) + 1, sizeof(*stack));
-    if (ir->loops == NULL || stack == NULL) {
+    if (stack == NULL) {
         return EBPF_NO_MEMORY;
     }
     ir->loop_count = 1;

@@ -179,6 +179,7 @@ static void a_deep_chain_needs_no_stack(void)
     jit = (struct jit){.options = &options};
     REQUIRE_OK(jit_begin(&jit, workspace, sizeof(workspace)));
     jit_begin_function(&jit, 0);
+    REQUIRE(ir_reserve_blocks(&jit, BLOCKS));
     for (uint32_t b = 1; b <= BLOCKS; b++) {
         REQUIRE(ir_new_block(&jit, b) == b);
         uint32_t end = ir_new(&jit, b == BLOCKS ? IR_UNDEF : IR_JUMP, 64, IR_NONE, IR_NONE, 0);

@@ -54,6 +54,7 @@ size_t jit_code_size(uint32_t insn_count)
 void jit_begin_function(struct jit *j, uint32_t func)
 {
     j->ir = (struct ir){.memory = &j->memory, .func = func, .is_entry = func == 0};
+    j->ir.pool = (uint32_t *)(void *)j->memory.base;
     j->ir.top = (struct ir_value *)(void *)(j->memory.base + j->memory.size) - 1;
     j->changed = false;
     j->allocation = NULL;

@@ -137,8 +137,8 @@ static void follow_splits(struct lowering *l)
     for (uint32_t n = 1; n < ir->block_count; n++) {
         struct ir_block *b = ir_block_at(ir, n);
         for (uint32_t p = 0; p < b->pred_count && n < l->old_blocks; p++) {
-            bool is_old = b->preds[p] < l->old_blocks;
-            b->preds[p] = is_old && l->tail[b->preds[p]] != IR_NONE ? l->tail[b->preds[p]] : b->preds[p];
+            uint32_t tail = b->preds[p] < l->old_blocks ? ir_block_at(ir, b->preds[p])->extra : IR_NONE;
+            b->preds[p] = tail != IR_NONE ? tail : b->preds[p];
         }
         for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
             ir_at(ir, v)->block = n;
@@ -155,8 +155,9 @@ static void become_call(struct lowering *l, uint32_t before, uint32_t value, uin
     struct ir *ir = &l->j->ir;
     struct ir_value *v = ir_at(ir, value);
     uint32_t *list = jit_alloc(l->j, ARGUMENTS, sizeof(*list));
-    uint32_t unused = new_value(l, IR_UNDEF, 64, IR_NONE, IR_NONE, 0);
-    if (list == NULL || unused == IR_NONE) {
+    bool lacks = v->b < ARGUMENTS;
+    uint32_t unused = lacks ? new_value(l, IR_UNDEF, 64, IR_NONE, IR_NONE, 0) : IR_NONE;
+    if (list == NULL || (lacks && unused == IR_NONE)) {
         l->full = true;
         return;
     }
@@ -165,7 +166,7 @@ static void become_call(struct lowering *l, uint32_t before, uint32_t value, uin
         list[i] = i + 1 < v->b ? args[i] : unused;
     }
     list[ARGUMENTS - 1] = args[v->b - 1];
-    if (v->b < ARGUMENTS) {
+    if (lacks) {
         ir_insert_after(ir, l->block, before, unused);
     }
     v->op = IR_CALL;
@@ -260,7 +261,7 @@ static void lower_block_calls(struct lowering *l, uint32_t block)
         before = l->block == at ? value : IR_NONE; // else `next` is first in a new block
         value = next;
     }
-    l->tail[block] = l->block;
+    ir_block_at(ir, block)->extra = l->block;
 }
 
 ebpf_result_t lower_calls(struct jit *j)
@@ -269,9 +270,8 @@ ebpf_result_t lower_calls(struct jit *j)
         return EBPF_SUCCESS;
     }
     struct lowering l = {.j = j, .old_blocks = j->ir.block_count};
-    l.tail = jit_alloc(j, l.old_blocks, sizeof(*l.tail));
-    if (l.tail == NULL) {
-        return EBPF_NO_MEMORY;
+    for (uint32_t b = 1; b < l.old_blocks; b++) {
+        ir_block_at(&j->ir, b)->extra = IR_NONE; // the block that it ends in, when it has been split
     }
     TRY(lookup_find_tested(&l));
     for (uint32_t i = 0; i < j->ir.order_count && !l.full; i++) {

@@ -11,7 +11,6 @@ struct lowering {
     uint32_t pc;         // of the helper at work
     uint32_t zero;       // in the first block, once it was needed
     uint32_t old_blocks; // that were there before; those from here on are new
-    uint32_t *tail;      // by old block: what has its end now
     bool split;          // something was
     bool full;           // the workspace is
 };

@@ -63,9 +63,9 @@ struct opt_saved {
 struct opt {
     struct jit *j;
     struct ir *ir;
-    struct opt_fact *facts; // by value; of what is made later nothing is known
-    uint32_t fact_count;
-    uint32_t *tree; // blocks in pre-order of the dominator tree
+    struct opt_fact *facts;          // by value; of others nothing is known
+    uint32_t fact_count, fact_limit; // how many there are, and may be when values are made
+    uint32_t *tree;                  // blocks in pre-order of the dominator tree
     struct opt_saved *saved;
     uint32_t saved_count, saved_capacity;
     uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1]
@@ -85,14 +85,16 @@ struct opt {
     bool full;                 // the workspace was
 };
 
-// Memory for the facts. opt_fini gives it back, and what was allocated since.
+// Gets ready for facts. opt_fini gives back all memory that was allocated since.
 ebpf_result_t opt_init(struct opt *o, struct jit *j) MUST_CHECK;
 void opt_fini(struct opt *o);
+// Memory below the facts, which go up if they are there: they stay last, so that there can be more of them.
+void *opt_room(struct opt *o, size_t bytes);
 // Finds facts that hold for all values wherever they are, and which blocks are reached (block.mark).
 ebpf_result_t opt_find_facts(struct opt *o) MUST_CHECK;
-// The same for a walk over `tree` that calls opt_enter, opt_update and opt_leave: where there are no loops,
-// facts are found on that walk.
-ebpf_result_t opt_prepare_facts(struct opt *o) MUST_CHECK;
+// The same, and value numbers, for a walk over `tree` that rewrites and calls opt_enter, opt_update and
+// opt_leave: where there are no loops, facts are found on that walk.
+ebpf_result_t opt_prepare_walk(struct opt *o) MUST_CHECK;
 static inline struct opt_fact opt_fact_of(const struct opt *o, uint32_t value)
 {
     return value < o->fact_count ? o->facts[value] : OPT_TOP;

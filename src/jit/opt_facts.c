@@ -6,6 +6,7 @@
 #include "jit/opt.h"
 
 #define ROUNDS 4 // that begin with hope
+#define GROWTH 8 // facts of new values, at a time; a multiple of 16 bytes
 
 // Marks of values.
 enum {
@@ -39,14 +40,12 @@ static void find_places(struct opt *o)
 static ebpf_result_t allocate(struct opt *o)
 {
     struct jit *j = o->j;
-    struct ir *ir = o->ir;
-    o->fact_count = ir->value_count + ir->value_count / 8 + 64;
-    o->saved_capacity = 2 * ir->order_count + 8;
-    o->facts = jit_room(j, o->fact_count, sizeof(*o->facts));
+    const struct ir *ir = o->ir;
+    o->saved_capacity = 2 * ir->order_count; // two for each block on the way, two for an edge that is left
     o->tree = jit_room(j, ir->order_count, sizeof(*o->tree));
     o->saved = jit_room(j, o->saved_capacity, sizeof(*o->saved));
     o->places = jit_room(j, ir->block_count, sizeof(*o->places));
-    bool full = o->facts == NULL || o->tree == NULL || o->saved == NULL || o->places == NULL;
+    bool full = o->tree == NULL || o->saved == NULL || o->places == NULL;
     return full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
@@ -65,15 +64,50 @@ ebpf_result_t opt_init(struct opt *o, struct jit *j)
     }
     memset(o->places, 0xff, ir->block_count * sizeof(*o->places));
     find_places(o);
-    for (uint32_t v = 0; v < o->fact_count; v++) {
-        o->facts[v] = OPT_TOP;
-    }
     return EBPF_SUCCESS;
 }
 
 void opt_fini(struct opt *o)
 {
     jit_rewind(o->j, o->mark);
+}
+
+// Of the values that there are. An even number: then the next ones come right behind them.
+static ebpf_result_t start_facts(struct opt *o)
+{
+    o->fact_limit = o->ir->value_count;
+    o->fact_count = (uint32_t)align_up(o->fact_limit, 2);
+    o->facts = jit_room(o->j, o->fact_count, sizeof(*o->facts));
+    for (uint32_t v = 0; o->facts != NULL && v < o->fact_count; v++) {
+        o->facts[v] = OPT_TOP;
+    }
+    return o->facts == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
+void *opt_room(struct opt *o, size_t bytes)
+{
+    bytes = (size_t)align_up(bytes, 16);
+    void *room = jit_room(o->j, bytes, 1);
+    if (room != NULL && o->facts != NULL) {
+        room = o->facts;
+        o->facts = (struct opt_fact *)(void *)((uint8_t *)room + bytes);
+        memmove(o->facts, room, o->fact_count * sizeof(*o->facts));
+    }
+    return room;
+}
+
+// Makes room for the fact of a new value.
+static bool grow(struct opt *o, uint32_t value)
+{
+    uint32_t end = (uint32_t)align_up(value + 1, GROWTH);
+    if (jit_room(o->j, end - o->fact_count, sizeof(*o->facts)) != o->facts + o->fact_count) {
+        o->full = true;
+        return false;
+    }
+    for (; o->fact_count < end; o->fact_count++) {
+        o->facts[o->fact_count] = OPT_TOP;
+    }
+    return true;
 }
 
 // --- conditions of the walk ----------------------------------------------------------------------
@@ -178,7 +212,7 @@ void opt_update(struct opt *o, uint32_t value)
     const struct ir_value *v = ir_at(ir, value);
     static const struct opt_fact top = OPT_TOP;
     const struct opt_fact *in[4];
-    if (value >= o->fact_count || v->op == IR_PHI) {
+    if (v->op == IR_PHI || value >= o->fact_limit || (value >= o->fact_count && !grow(o, value))) {
         return;
     }
     if (v->op == IR_CONST) {
@@ -438,6 +472,7 @@ static bool holds(struct opt *o)
 
 ebpf_result_t opt_find_facts(struct opt *o)
 {
+    TRY(start_facts(o));
     size_t mark = o->j->memory.used;
     o->incoming = jit_room(o->j, o->ir->value_count, sizeof(*o->incoming));
     if (o->incoming == NULL) {
@@ -462,18 +497,28 @@ ebpf_result_t opt_find_facts(struct opt *o)
 
 // --- on the walk that uses them ------------------------------------------------------------------
 
-ebpf_result_t opt_prepare_facts(struct opt *o)
+static ebpf_result_t prepare_facts(struct opt *o)
 {
     const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         if (is_head(ir, ir->order[i])) {
-            return opt_find_facts(o);
+            TRY(opt_find_facts(o));
+            return opt_init_numbers(o);
         }
     }
+    TRY(opt_init_numbers(o)); // before the facts, which then need not move
+    TRY(start_facts(o));
     begin(o);
     o->incoming = o->facts; // all that comes to a PHI has come when the walk is there
     o->flows = true;
     forget_incoming(o);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t opt_prepare_walk(struct opt *o)
+{
+    TRY(prepare_facts(o));
+    o->fact_limit += o->fact_limit / 8 + 64;
     return EBPF_SUCCESS;
 }
 

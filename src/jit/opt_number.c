@@ -12,10 +12,14 @@ ebpf_result_t opt_init_numbers(struct opt *o)
     while (size < TABLE_MAX && size < o->ir->value_count + o->ir->value_count / 2) {
         size *= 2;
     }
-    o->table = jit_alloc(o->j, size, sizeof(*o->table));
-    o->tags = jit_room(o->j, size, sizeof(*o->tags));
+    o->table = opt_room(o, size * (sizeof(*o->table) + sizeof(*o->tags)));
+    if (o->table == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    memset(o->table, 0, size * sizeof(*o->table));
+    o->tags = (uint16_t *)(void *)(o->table + size);
     o->table_mask = size - 1;
-    return o->table == NULL || o->tags == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+    return EBPF_SUCCESS;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t part)
@@ -85,8 +89,7 @@ uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint
     v->pc = o->pc;
     uint32_t same = o->table != NULL ? opt_number(o, value) : IR_NONE;
     if (same != IR_NONE) {
-        v->op = IR_NOP; // in no block
-        v->block = IR_NONE;
+        ir_drop_last(o->j);
         return same;
     }
     ir_insert_after(o->ir, o->block, o->prev, value);

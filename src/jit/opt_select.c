@@ -73,25 +73,6 @@ static bool find_shape(const struct ir *ir, uint32_t block, struct diamond *d)
     return first == second && first != block && (d->sides[0] != IR_NONE || d->sides[1] != IR_NONE);
 }
 
-// Places of all edges among the predecessors of where they go: for a BRANCH of both. Edges stay where they
-// are until ir_find_order takes out those of the sides that nothing goes to any more.
-static ebpf_result_t list_places(struct jit *j, uint32_t (**places)[2])
-{
-    const struct ir *ir = &j->ir;
-    *places = jit_room(j, ir->block_count, sizeof(**places));
-    if (*places == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t p = 0; p < b->pred_count; p++) {
-            const struct ir_block *from = ir_block_at(ir, b->preds[p]);
-            (*places)[b->preds[p]][from->succ[0] == ir->order[i] ? 0 : 1] = p;
-        }
-    }
-    return EBPF_SUCCESS;
-}
-
 static void find_places(struct diamond *d, uint32_t (*places)[2])
 {
     for (unsigned i = 0; i < 2; i++) {
@@ -171,7 +152,7 @@ static ebpf_result_t convert_all(struct jit *j, bool *changed)
             continue;
         }
         if (places == NULL) {
-            TRY(list_places(j, &places));
+            TRY(ir_list_places(j, &places));
         }
         find_places(&d, places);
         if (find_phi(ir, &d)) {

@@ -170,7 +170,6 @@ static void rewrite_block(struct opt *o, uint32_t block)
 
 static ebpf_result_t rewrite_all(struct opt *o)
 {
-    TRY(opt_init_numbers(o));
     for (uint32_t i = 0; i < o->ir->order_count && !o->full; i++) {
         rewrite_block(o, o->tree[i]);
     }
@@ -182,7 +181,7 @@ static ebpf_result_t simplify(struct jit *j, bool *changed)
 {
     struct opt o;
     TRY(opt_init(&o, j));
-    TRY(opt_prepare_facts(&o));
+    TRY(opt_prepare_walk(&o));
     TRY(rewrite_all(&o));
     TRY(opt_narrow(&o));
     *changed = o.changed;

@@ -44,9 +44,11 @@ struct x86_emitter {
     struct x86_code code;
     // of the whole program
     struct x86_stub *stubs;
-    uint32_t stub_count, stub_capacity; // a power of two; stubs are hashed by target
-    uint32_t *func_chain;               // by function: places that call it
-    uint32_t retpoline_chain;           // places that jump to the retpoline
+    uint32_t stub_count, stub_capacity;
+    uint16_t *stub_table;     // hashed by target: 1 + number of the stub; the order of the stubs in the code
+    uint32_t table_size;      // a power of two
+    uint32_t *func_chain;     // by function: places that call it
+    uint32_t retpoline_chain; // places that jump to the retpoline
     // of the function at work
     struct x86_patch *patches;
     uint32_t patch_count, patch_capacity;

@@ -9,22 +9,23 @@ void x86_link(struct jit_code *code, uint64_t address);
 
 // --- stubs ---------------------------------------------------------------------------------------
 
-// The number of the stub of `target`; the table cannot be full, as it has room for all targets that there
-// are.
+// The number of the stub of `target`; there is room for all targets that there are.
 static uint32_t find_stub(struct x86_emitter *e, uint64_t target)
 {
     uint32_t i = (uint32_t)((target * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
-    for (uint32_t probes = 0; probes < e->stub_capacity; probes++, i++) {
-        struct x86_stub *s = &e->stubs[i & (e->stub_capacity - 1)];
-        if (s->target == 0) {
-            s->target = target;
-            s->chain = X86_CHAIN_END;
+    for (;; i++) {
+        uint16_t *number = &e->stub_table[i & (e->table_size - 1)];
+        if (*number == 0) {
+            if (e->stub_count == e->stub_capacity) {
+                return X86_RETPOLINE;
+            }
+            e->stubs[e->stub_count] = (struct x86_stub){target, X86_CHAIN_END};
+            *number = (uint16_t)++e->stub_count;
         }
-        if (s->target == target) {
-            return i & (e->stub_capacity - 1);
+        if (e->stubs[*number - 1].target == target) {
+            return *number - 1u;
         }
     }
-    return X86_RETPOLINE;
 }
 
 static void move_arguments(struct x86_emitter *e, const struct ir_value *v, const uint8_t *regs,
@@ -65,31 +66,37 @@ void x86_emit_call_local(struct x86_emitter *e, const struct ir_value *v)
 
 // --- the whole program ---------------------------------------------------------------------------
 
+// Functions that can be called: helpers and look-ups, not more than instructions that call or name a map.
+static ebpf_result_t allocate_stubs(struct x86_emitter *e)
+{
+    const struct jit_input *in = e->j->input;
+    uint32_t targets = in == NULL ? 16 : min_u32(in->helper_count + in->map_count + 4, in->insn_count + 8);
+    e->table_size = 8;
+    while (e->table_size < targets + targets / 2) {
+        e->table_size *= 2;
+    }
+    e->stub_capacity = in == NULL ? targets : min_u32(targets, e->j->calls + e->j->map_loads);
+    e->stub_capacity = min_u32(e->stub_capacity, UINT16_MAX);
+    e->stub_table = jit_alloc(e->j, e->table_size, sizeof(*e->stub_table));
+    e->stubs = jit_room(e->j, e->stub_capacity, sizeof(*e->stubs));
+    return e->stub_table == NULL || e->stubs == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
 ebpf_result_t x86_start(struct jit *j)
 {
     struct x86_emitter *e = jit_alloc(j, 1, sizeof(*e));
+    uint32_t funcs = j->input == NULL ? 1 : j->input->func_count;
     if (e == NULL) {
         return EBPF_NO_MEMORY;
     }
-    const struct jit_input *in = j->input;
-    // All that can be called, or as many as there are instructions.
-    uint32_t targets = in == NULL ? 16 : in->helper_count + in->map_count + 4,
-             funcs = in == NULL ? 1 : in->func_count;
-    if (in != NULL && targets > in->insn_count + 8) {
-        targets = in->insn_count + 8;
-    }
-    e->stub_capacity = 8;
-    while (e->stub_capacity < targets + targets / 2) {
-        e->stub_capacity *= 2;
-    }
-    e->stubs = jit_alloc(j, e->stub_capacity, sizeof(*e->stubs));
-    e->func_chain = jit_alloc(j, funcs, sizeof(*e->func_chain));
-    if (e->stubs == NULL || e->func_chain == NULL) {
+    e->j = j;
+    TRY(allocate_stubs(e));
+    e->func_chain = jit_room(j, funcs, sizeof(*e->func_chain));
+    if (e->func_chain == NULL) {
         return EBPF_NO_MEMORY;
     }
     memset(e->func_chain, 0xff, funcs * sizeof(*e->func_chain));
     e->retpoline_chain = X86_CHAIN_END;
-    e->j = j;
     e->convention = x86_convention(j);
     e->code = (struct x86_code){j->out->code, j->out->capacity, j->out->size};
     j->emitter = e;
@@ -174,9 +181,9 @@ ebpf_result_t x86_finish_code(struct jit *j)
         }
         resolve(e, e->func_chain[f], j->func_offset[f]);
     }
-    for (uint32_t i = 0; i < e->stub_capacity; i++) {
-        if (e->stubs[i].target != 0) {
-            emit_stub(e, &e->stubs[i]);
+    for (uint32_t i = 0; i < e->table_size; i++) {
+        if (e->stub_table[i] != 0) {
+            emit_stub(e, &e->stubs[e->stub_table[i] - 1]);
         }
     }
     if (e->retpoline_chain != X86_CHAIN_END) {
