@@ -33,6 +33,8 @@ struct slots {
     struct place *places; // by value
     uint16_t *owner;  // by byte of that part: 0, the only access there is (see access_number), or the above
     uint16_t *weight; // by byte of that part: of the access that starts there
+    uint32_t *users;  // values that use an address, in order; in the end accesses of slots alone
+    uint32_t user_count;
     int32_t passed[INSN_MAX_FRAMES]; // by frame: lowest address that a helper gets
     uint32_t count;                  // of slots
     uint16_t numbers[SLOT_MAX];      // accesses that become slots
@@ -237,13 +239,23 @@ static void note_use(struct slots *s, uint32_t user, uint32_t i, struct place p)
     }
 }
 
+// The first operand that is an address, or how many there are.
+static uint32_t find_address(const struct slots *s, struct ir_value *v)
+{
+    uint32_t i = 0, count = ir_operand_count(v);
+    while (i < count && !is_place(s->places[*ir_operand(s->ir, v, i)])) {
+        i++;
+    }
+    return i;
+}
+
 static void note_value(struct slots *s, uint32_t value)
 {
     struct ir_value *v = ir_at(s->ir, value);
     uint32_t count = ir_operand_count(v);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t operand = *ir_operand(s->ir, v, i);
-        if (operand != IR_NONE && is_place(s->places[operand])) {
+        if (is_place(s->places[operand])) {
             note_use(s, value, i, s->places[operand]);
         }
     }
@@ -265,24 +277,42 @@ static void find_places(struct slots *s)
         s->places[v] = no_place;
     }
     s->lowest = end;
+    s->user_count = 0;
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
         for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
-            s->places[v] = place_of(s, ir_at(s->ir, v));
+            struct ir_value *value = ir_at(s->ir, v);
+            s->places[v] = place_of(s, value);
             note_reach(s, v);
+            if (value->op != IR_PHI && find_address(s, value) != ir_operand_count(value)) {
+                s->users[s->user_count++] = v;
+            }
         }
     }
     s->lowest = s->lowest < s->start ? s->start : s->lowest;
     s->bytes = end - s->lowest;
 }
 
-// PHIs are no places, and may use what comes later: uses are looked at when all places are known.
-static void find_accesses(struct slots *s)
+// PHIs are no places, and may use what comes later: they are looked at when all places are known.
+static bool joins_addresses(const struct slots *s)
 {
-    for (uint32_t i = 0; i < s->ir->order_count && !s->lost; i++) {
-        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
-            note_value(s, v);
+    const struct ir *ir = s->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
+            if (find_address(s, ir_at(ir, v)) != ir_operand_count(ir_at(ir, v))) {
+                return true;
+            }
         }
     }
+    return false;
+}
+
+static void find_accesses(struct slots *s)
+{
+    for (uint32_t i = 0; i < s->user_count && !s->lost; i++) {
+        note_value(s, s->users[i]);
+    }
+    s->lost = s->lost || joins_addresses(s);
 }
 
 static ebpf_result_t analyse(struct slots *s)
@@ -352,30 +382,36 @@ static uint32_t frame_low(const struct slots *s)
     return 0;
 }
 
-// The mark of accesses that go is 1 + their slot.
+// Those that go are left in the list; their mark is their slot.
 static void mark_accesses(struct slots *s)
 {
-    for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(s->ir, s->ir->order[i])->first; n != IR_NONE; n = ir_next(s->ir, n)) {
-            struct ir_value *v = ir_at(s->ir, n);
-            struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
-            v->mark = 0;
-            if (is_inside(s, p) && p.high - p.low == v->width / 8 &&
-                (s->owner[p.low - s->lowest] & SLOT_BIT) != 0) {
-                v->mark = (uint8_t)(1 + (s->owner[p.low - s->lowest] & ~SLOT_BIT));
-            }
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->user_count; i++) {
+        struct ir_value *v = ir_at(s->ir, s->users[i]);
+        struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
+        if (is_inside(s, p) && p.high - p.low == v->width / 8 &&
+            (s->owner[p.low - s->lowest] & SLOT_BIT) != 0) {
+            v->mark = (uint8_t)(s->owner[p.low - s->lowest] & ~SLOT_BIT);
+            s->users[left++] = s->users[i];
         }
     }
+    s->user_count = left;
 }
 
 // --- slots to values -----------------------------------------------------------------------------
 
-static void find_block_effect(struct slots *s, uint32_t block)
+static bool is_next_in(const struct slots *s, uint32_t at, uint32_t block)
+{
+    return at < s->user_count && ir_at(s->ir, s->users[at])->block == block;
+}
+
+// `at`: where the accesses of the block are in the list. Returns where those of the next one are.
+static uint32_t find_block_effect(struct slots *s, uint32_t block, uint32_t at)
 {
     uint64_t use = 0, def = 0;
-    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_next(s->ir, n)) {
-        const struct ir_value *v = ir_at(s->ir, n);
-        uint64_t bit = v->mark != 0 ? (uint64_t)1 << (v->mark - 1) : 0;
+    for (; is_next_in(s, at, block); at++) {
+        const struct ir_value *v = ir_at(s->ir, s->users[at]);
+        uint64_t bit = (uint64_t)1 << v->mark;
         if (v->op == IR_STORE) {
             def |= bit;
         } else {
@@ -384,6 +420,7 @@ static void find_block_effect(struct slots *s, uint32_t block)
     }
     s->vars.in[block] = use;
     s->vars.def[block] = def;
+    return at;
 }
 
 #define SWEEPS 16 // what needs more is treated as if everything lived everywhere
@@ -406,8 +443,8 @@ static bool sweep(struct slots *s)
 
 static void find_live(struct slots *s)
 {
-    for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        find_block_effect(s, s->ir->order[i]);
+    for (uint32_t i = 0, at = 0; i < s->ir->order_count; i++) {
+        at = find_block_effect(s, s->ir->order[i], at);
     }
     unsigned sweeps = 0;
     while (sweep(s)) {
@@ -463,22 +500,20 @@ static ebpf_result_t start(struct slots *s)
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t rename_block(struct slots *s, uint32_t block)
+// *at: as above.
+static ebpf_result_t rename_block(struct slots *s, uint32_t block, uint32_t *at)
 {
     if (block == s->ir->entry) {
         TRY(start(s));
     } else if (!build_vars_enter(&s->vars, block)) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t n = ir_block_at(s->ir, block)->first; n != IR_NONE; n = ir_next(s->ir, n)) {
-        const struct ir_value *v = ir_at(s->ir, n);
-        if (n >= s->vars.first_phi || v->mark == 0) {
-            continue;
-        }
+    for (; is_next_in(s, *at, block); ++*at) {
+        const struct ir_value *v = ir_at(s->ir, s->users[*at]);
         if (v->op == IR_STORE) {
-            store(s, n, v->mark - 1u);
+            store(s, s->users[*at], v->mark);
         } else {
-            load(s, n, v->mark - 1u);
+            load(s, s->users[*at], v->mark);
         }
     }
     build_vars_leave(&s->vars, block);
@@ -500,14 +535,15 @@ static ebpf_result_t fill(struct slots *s, size_t mark)
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t rename(struct slots *s)
+// `mark`: of the workspace, before anything of this pass.
+static ebpf_result_t rename(struct slots *s, size_t mark)
 {
-    size_t mark = s->j->memory.used;
+    uint32_t at = 0;
     TRY(build_vars_init(&s->vars, s->j, s->count, s->ir->block_count));
     find_live(s);
     build_vars_find_mods(&s->vars);
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        TRY(rename_block(s, s->ir->order[i]));
+        TRY(rename_block(s, s->ir->order[i], &at));
     }
     TRY(fill(s, mark));
     s->j->changed = true;
@@ -547,10 +583,15 @@ ebpf_result_t build_slots(struct jit *j)
     if (j->ir.frame_low == 0) {
         return EBPF_SUCCESS; // r10 is not used
     }
-    TRY(decide(&s));
-    if (s.has_facts) {
-        opt_fini(&s.opt);
+    s.users = jit_room(j, j->ir.value_count, sizeof(*s.users));
+    if (s.users == NULL) {
+        return EBPF_NO_MEMORY;
     }
-    jit_rewind(j, mark);
-    return s.lost || s.count == 0 ? EBPF_SUCCESS : rename(&s);
+    TRY(decide(&s));
+    if (s.lost || s.count == 0) {
+        jit_rewind(j, mark);
+        return EBPF_SUCCESS;
+    }
+    jit_rewind(j, mark + (size_t)align_up(s.user_count * sizeof(*s.users), 16));
+    return rename(&s, mark);
 }
