@@ -158,6 +158,21 @@ static ebpf_result_t find_empty(struct x86_emitter *e, uint32_t block)
     return EBPF_SUCCESS;
 }
 
+// Marks blocks that jump tables lead to.
+static void mark_targets(struct x86_emitter *e)
+{
+    const struct ir *ir = e->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir_block_at(ir, ir->order[i])->mark = 0;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t k = 0; k < b->target_count; k++) {
+            ir_block_at(ir, x86_find(e, b->targets[k]))->mark = 1;
+        }
+    }
+}
+
 static ebpf_result_t prepare(struct x86_emitter *e, struct jit *j)
 {
     uint32_t patches = 8, used = 0;
@@ -181,6 +196,10 @@ static ebpf_result_t prepare(struct x86_emitter *e, struct jit *j)
     }
     for (uint32_t i = e->ir->order_count; i-- > 1;) {
         TRY(find_empty(e, e->ir->order[i]));
+    }
+    e->pads = (j->allocation->ops & OP_BIT(IR_SWITCH)) != 0 && !j->options->no_landing;
+    if (e->pads) {
+        mark_targets(e);
     }
     return EBPF_SUCCESS;
 }
@@ -212,7 +231,7 @@ static void make_frame(struct x86_emitter *e)
 static void prologue(struct x86_emitter *e, struct jit_frame *f)
 {
     if (e->ir->is_entry && !e->j->options->no_landing) {
-        x86_bytes(&e->code, 0xfa1e0ff3, 4); // endbr64
+        x86_landing_pad(&e->code);
     }
     push_saved(e, f);
     make_frame(e);
@@ -293,6 +312,9 @@ static void emit_block(struct x86_emitter *e, uint32_t block)
     }
     b->extra = (uint32_t)e->code.size;
     e->block_patch[block] = e->patch_count;
+    if (e->pads && b->mark != 0) {
+        x86_landing_pad(&e->code);
+    }
     e->tail_room = ALLOC_TAIL_ROOM;
     for (e->tail = block; e->tail != IR_NONE;) {
         uint32_t n = ir_block_at(e->ir, e->tail)->first;

@@ -67,6 +67,7 @@ struct x86_emitter {
     uint32_t saved;        // set of registers that are pushed
     uint32_t spill_off;    // of slot 0, from rsp
     bool calls, calls_c, uses_frame;
+    bool pads;       // blocks that a table leads to have a mark, and get a landing pad
     bool keep_flags; // constants are moved, never xored
 };
 

@@ -152,16 +152,13 @@ void x86_emit_branch(struct x86_emitter *e, const struct ir_value *v)
     }
 }
 
-// A table of distances from its own start. The index may be in rax, which is read before it is written.
+// A table of distances from its own start; each target has a landing pad. The index may be in rax, which is read before it is written.
 void x86_emit_switch(struct x86_emitter *e, const struct ir_value *v)
 {
     unsigned index = x86_source(e, v->a, X86_RAX);
     x86_add_patch(e, X86_PATCH_TABLE, 7, v->block, 0);
     x86_rm(&e->code, X86_MOVSXD, 64, X86_RAX, (struct x86_mem){X86_SCRATCH, (uint8_t)index, 2, 0});
     x86_alu(&e->code, X86_ALU_ADD, 64, X86_SCRATCH, X86_RAX);
-    if (!e->j->options->retpoline) {
-        x86_notrack(&e->code); // targets are in a table that nobody can write: they need no ENDBR64
-    }
     x86_jump_scratch(e);
 }
 

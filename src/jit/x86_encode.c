@@ -321,9 +321,9 @@ void x86_lock(struct x86_code *c)
     byte(c, 0xf0);
 }
 
-void x86_notrack(struct x86_code *c)
+void x86_landing_pad(struct x86_code *c)
 {
-    byte(c, 0x3e);
+    x86_bytes(c, 0xfa1e0ff3, 4); // endbr64
 }
 
 void x86_lea_rip(struct x86_code *c, unsigned reg, size_t target)

@@ -115,6 +115,6 @@ void x86_load(struct x86_code *c, unsigned bits, unsigned to, struct x86_mem fro
 void x86_store(struct x86_code *c, unsigned bits, struct x86_mem to, unsigned from);
 void x86_nops(struct x86_code *c, unsigned count);
 void x86_lock(struct x86_code *c);
-void x86_notrack(struct x86_code *c);
+void x86_landing_pad(struct x86_code *c);
 // reg = address of the byte at `target` in the code.
 void x86_lea_rip(struct x86_code *c, unsigned reg, size_t target);

@@ -118,6 +118,7 @@ static const struct bad_code {
     {"movaps", JIT_X86_64, false, true, 4, {0x0f, 0x28, 0xc1, 0xc3}},
     {"no instruction", JIT_X86_64, false, true, 1, {0x06}},
     {"no landing pad", JIT_X86_64, false, false, 1, {0xc3}},
+    {"a prefix without use", JIT_X86_64, false, true, 3, {0x3e, 0xff, 0xe0}},
     {"mov rsp, rax", JIT_X86_64, false, true, 7, {0x48, 0x89, 0xc4, 0x31, 0xc0, 0xff, 0xc3}},
     {"jmp rax with retpolines", JIT_X86_64, true, true, 2, {0xff, 0xe0}},
     {"jump out of the code", JIT_X86_64, false, true, 2, {0xeb, 0x40}},

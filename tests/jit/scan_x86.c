@@ -139,7 +139,7 @@ static void find_tables(struct walk *w, const struct jit_frame *frame)
 }
 
 // Distances from the table's own start to places of the same function, up to the next table.
-static void visit_table(struct walk *w, uint32_t from)
+static bool visit_table(struct walk *w, uint32_t from)
 {
     const struct jit_code *code = w->s->code;
     const struct jit_frame *frame = frame_of(w->s, from);
@@ -154,10 +154,14 @@ static void visit_table(struct walk *w, uint32_t from)
         memcpy(&distance, code->code + at, sizeof(distance));
         int64_t target = (int64_t)w->table + distance;
         if (target < frame->start || target >= (int64_t)w->table) {
-            return; // padding
+            return true; // padding
+        }
+        if (!w->s->options->no_landing && !is_landing_pad(w->s, (uint32_t)target)) {
+            return scan_fail(w->s, (uint32_t)target, "no landing pad where a table leads to");
         }
         visit(w, (uint64_t)target);
     }
+    return true;
 }
 
 // --- the stack pointer ---------------------------------------------------------------------------
@@ -211,16 +215,13 @@ static bool check_stack(struct walk *w, uint32_t at)
 
 static bool check_indirect(struct walk *w, uint32_t at)
 {
-    bool notrack = w->insn->bytes[0] == 0x3e;
     if (w->s->options->retpoline) {
         return scan_fail(w->s, at, "an indirect branch, with retpolines asked for");
     }
     if (w->table != 0 && frame_of(w->s, at) != NULL && w->insn->id == X86_INS_JMP) {
-        if (notrack) {
-            visit_table(w, at);
-        } // else to another program
+        return visit_table(w, at);
     }
-    return true;
+    return true; // to another program
 }
 
 static bool check_branch(struct walk *w, uint32_t at)
@@ -277,7 +278,7 @@ static bool follow(struct walk *w, uint32_t start)
             at += 4;
             continue;
         }
-        if (bytes[0] == 0x3e && left > 1 && bytes[1] != 0xff && bytes[1] != 0x41) {
+        if (bytes[0] == 0x3e) {
             return scan_fail(w->s, at, "a prefix without use");
         }
         if (!cs_disasm_iter(w->handle, &bytes, &left, &address, w->insn)) {
