@@ -8,9 +8,10 @@ struct scan {
     const struct jit_input *input;
     const struct jit_options *options;
     const struct jit_code *code;
-    char why[160];     // what is wrong
-    uint32_t insns;    // that were looked at
-    bool has_constant; // a constant of the program is in the code (what blinding is to prevent)
+    char why[160];          // what is wrong
+    uint32_t insns;         // that were looked at
+    uint32_t table_entries; // of jump tables that have landing pads, or (x86-64) need none
+    bool has_constant;      // a constant of the program is in the code (what blinding is to prevent)
 };
 
 // False: s->why tells. Rules: only instructions of a list; the stack pointer changes in prologues, epilogues

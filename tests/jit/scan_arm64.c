@@ -152,6 +152,23 @@ static bool check_word(struct scan *s, csh handle, cs_insn *insn, uint32_t index
     return true;
 }
 
+// A jump table is code: `add x, x, index` and `br x`, then a landing pad and a branch for each entry.
+static bool check_table(struct scan *s, uint32_t index, uint32_t count)
+{
+    uint32_t add = word_at(s, index), reg = add & 31, entry = index + 2;
+    bool is_table = (add & 0xffe0f000) == 0x8b206000 && (add >> 5 & 31) == reg && entry < count &&
+                    word_at(s, index + 1) == (0xd61f0000 | reg << 5);
+    if (!is_table || s->options->no_landing) {
+        return true;
+    }
+    while (entry + 1 < count && word_at(s, entry) == 0xd503249f &&
+           (word_at(s, entry + 1) & 0xfc000000) == 0x14000000) {
+        s->table_entries++;
+        entry += 2;
+    }
+    return entry != index + 2 || scan_fail(s, entry * 4, "no landing pad where a table leads to");
+}
+
 // movz/movn and the movk behind it.
 static void find_constants(struct scan *s, uint32_t count)
 {
@@ -188,7 +205,7 @@ bool scan_arm64(struct scan *s, size_t handle)
         find_constants(s, count);
     }
     for (uint32_t i = 0; good && i < count; i++) {
-        good = is_data[i] || check_word(s, handle, insn, i, count);
+        good = is_data[i] || (check_word(s, handle, insn, i, count) && check_table(s, i, count));
     }
     cs_free(insn, 1);
     return good;

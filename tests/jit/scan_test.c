@@ -22,7 +22,7 @@ static struct subject subject;
 static uint8_t workspace[WORKSPACE] __attribute__((aligned(64))), buffer[CODE];
 static struct jit_call calls[MAX_CALLS];
 static struct jit_frame frames[MAX_FRAMES];
-static uint64_t insns;
+static uint64_t insns, table_entries;
 
 static ebpf_result_t translate(const struct jit_input *input, const struct jit_options *options,
                                struct jit_code *code)
@@ -62,6 +62,7 @@ static bool scan_program(const struct jit_input *input, const struct config *c, 
         str_format(scan.why, sizeof(scan.why), "%s", result_row(result)->sentence);
     } else if (scan_code(&scan)) {
         insns += scan.insns;
+        table_entries += scan.table_entries;
         if (!scan.has_constant || !shows_constants(input, &c->options)) {
             return true;
         }
@@ -90,7 +91,7 @@ static void all_code_is_clean(const unsigned *arch)
     unsigned dirty = 0;
     uint64_t first = test_setting("DIFFERENTIAL_SEED", 1),
              count = test_setting("DIFFERENTIAL_COUNT", PROGRAMS);
-    insns = 0;
+    insns = table_entries = 0;
     for (uint64_t seed = first; seed < first + count && dirty < 10; seed++) {
         subject_make(&subject, &generator, seed);
         const struct jit_input *input = subject_bind(&subject, native_abi());
@@ -100,6 +101,7 @@ static void all_code_is_clean(const unsigned *arch)
         }
     }
     CHECK(insns >= count * 100 || count < 100);
+    CHECK(table_entries >= count / 10);
 }
 
 // --- the scanner itself --------------------------------------------------------------------------

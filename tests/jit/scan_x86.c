@@ -119,11 +119,10 @@ static bool takes_table(const cs_insn *insn, uint32_t at, uint32_t *table)
 // Tables lie behind the code of their function, one after the other: where each one starts.
 static void find_tables(struct walk *w, const struct jit_frame *frame)
 {
-    uint32_t end = frame->end;
     const uint8_t *bytes = w->s->code->code + frame->start;
     size_t left = frame->end - frame->start;
     uint64_t address = frame->start;
-    while (address < end) {
+    while (left != 0) {
         uint32_t at = (uint32_t)address, table;
         if (is_landing_pad(w->s, at)) {
             bytes += 4;
@@ -131,37 +130,45 @@ static void find_tables(struct walk *w, const struct jit_frame *frame)
             address += 4;
         } else if (!cs_disasm_iter(w->handle, &bytes, &left, &address, w->insn)) {
             return; // follow() finds it, too
-        } else if (takes_table(w->insn, at, &table) && table < frame->end && w->table_count < MAX_TABLES) {
-            end = table < end ? table : end;
+        } else if (takes_table(w->insn, at, &table) && w->table_count < MAX_TABLES) {
             w->tables[w->table_count++] = table;
         }
     }
 }
 
-// Distances from the table's own start to places of the same function, up to the next table.
-static bool visit_table(struct walk *w, uint32_t from)
+// Where the table that the walk has found must end: the next one, the next function, or the end.
+static uint32_t table_end(const struct walk *w)
 {
     const struct jit_code *code = w->s->code;
-    const struct jit_frame *frame = frame_of(w->s, from);
-    uint32_t end = frame != NULL ? frame->end : 0;
+    uint32_t end = (uint32_t)code->size;
     for (uint32_t i = 0; i < w->table_count; i++) {
-        if (w->tables[i] > w->table && w->tables[i] < end) {
-            end = w->tables[i];
-        }
+        end = w->tables[i] > w->table && w->tables[i] < end ? w->tables[i] : end;
     }
-    for (uint32_t at = w->table; at + 4 <= end; at += 4) {
+    for (uint32_t i = 0; i < code->frame_count; i++) {
+        end = code->frames[i].start > w->table && code->frames[i].start < end ? code->frames[i].start : end;
+    }
+    return end;
+}
+
+// Distances from the table's own start to places of the same function.
+static bool visit_table(struct walk *w, uint32_t from)
+{
+    const struct jit_frame *frame = frame_of(w->s, from);
+    uint32_t end = table_end(w), at = w->table;
+    for (; at + 4 <= end; at += 4) {
         int32_t distance;
-        memcpy(&distance, code->code + at, sizeof(distance));
+        memcpy(&distance, w->s->code->code + at, sizeof(distance));
         int64_t target = (int64_t)w->table + distance;
-        if (target < frame->start || target >= (int64_t)w->table) {
-            return true; // padding
+        if (target < frame->start || target >= frame->end) {
+            break; // padding, or a stub
         }
         if (!w->s->options->no_landing && !is_landing_pad(w->s, (uint32_t)target)) {
             return scan_fail(w->s, (uint32_t)target, "no landing pad where a table leads to");
         }
         visit(w, (uint64_t)target);
     }
-    return true;
+    w->s->table_entries += (at - w->table) / 4;
+    return at != w->table || scan_fail(w->s, from, "a jump by a table that has no entries");
 }
 
 // --- the stack pointer ---------------------------------------------------------------------------
