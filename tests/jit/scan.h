@@ -10,7 +10,7 @@ struct scan {
     const struct jit_code *code;
     char why[160];          // what is wrong
     uint32_t insns;         // that were looked at
-    uint32_t table_entries; // of jump tables that have landing pads, or (x86-64) need none
+    uint32_t table_entries; // of jump tables that were followed
     bool has_constant;      // a constant of the program is in the code (what blinding is to prevent)
 };
 
