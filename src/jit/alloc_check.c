@@ -15,6 +15,11 @@ struct check {
     uint32_t places;
     uint32_t *states; // by block and place: the value that it holds at the start, IR_NONE: who knows
     uint32_t *now, *edge;
+    // Edges into blocks with PHIs from blocks that have other successors: by block the first of its list.
+    uint32_t *first;
+    struct edge {
+        uint32_t to, k, next; // edge: the k-th predecessor of `to`
+    } *edges;                 // from 1 on
     const char *wrong;
     uint32_t where;
     bool changed, silent;
@@ -175,18 +180,44 @@ static bool has_phis(const struct ir *ir, uint32_t block)
 static void run_edges(struct check *c, uint32_t block, uint32_t *end)
 {
     const struct ir_block *b = ir_block_at(c->ir, block);
-    uint32_t count = ir_successor_count(b);
+    uint32_t count = ir_successor_count(b), left = 0;
     memcpy(end, c->now, c->places * sizeof *end);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t to = ir_successor(b, i);
-        const struct ir_block *next = ir_block_at(c->ir, to);
         if (count == 1 || !has_phis(c->ir, to)) {
             run_edge(c, block, to, b->edge, end);
-            continue;
+        } else {
+            left++;
         }
-        for (uint32_t k = 0; k < next->pred_count; k++) {
-            if (next->preds[k] == block) {
-                run_edge(c, block, to, k, end);
+    }
+    for (uint32_t e = c->first[block]; e != 0; e = c->edges[e].next, left--) {
+        run_edge(c, block, c->edges[e].to, c->edges[e].k, end);
+    }
+    if (left != 0) {
+        fail(c, "a block is not among the predecessors of its successor", block);
+    }
+}
+
+static uint32_t count_edges(const struct ir *ir)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        count += ir_block_at(ir, ir->order[i])->pred_count;
+    }
+    return count;
+}
+
+static void list_edges(struct check *c)
+{
+    uint32_t count = 1;
+    for (uint32_t i = 0; i < c->ir->order_count; i++) {
+        uint32_t to = c->ir->order[i];
+        const struct ir_block *b = ir_block_at(c->ir, to);
+        for (uint32_t k = 0; k < b->pred_count && has_phis(c->ir, to); k++) {
+            uint32_t from = b->preds[k];
+            if (ir_successor_count(ir_block_at(c->ir, from)) > 1) {
+                c->edges[count] = (struct edge){to, k, c->first[from]};
+                c->first[from] = count++;
             }
         }
     }
@@ -234,8 +265,12 @@ const char *alloc_check(struct jit *j, uint32_t *where)
     c.states = jit_alloc(j, (size_t)j->ir.block_count * c.places, sizeof *c.states);
     c.now = jit_alloc(j, c.places, sizeof *c.now);
     c.edge = jit_alloc(j, c.places, sizeof *c.edge);
+    c.first = jit_alloc(j, j->ir.block_count, sizeof *c.first);
+    c.edges = jit_room(j, count_edges(c.ir) + 1, sizeof *c.edges);
     uint32_t *end = jit_alloc(j, c.places, sizeof *end);
-    if (c.states != NULL && c.now != NULL && c.edge != NULL && end != NULL) {
+    if (c.states != NULL && c.now != NULL && c.edge != NULL && c.first != NULL && c.edges != NULL &&
+        end != NULL) {
+        list_edges(&c);
         run(&c, end);
     } else {
         c.wrong = "";

@@ -98,6 +98,26 @@ static void a_value_without_place_is_found(void)
     CHECK_STR(check(), "a value is in a slot that does not exist");
 }
 
+// A branch goes to a block with a PHI, as the block between them had nothing to do.
+static void an_edge_that_only_one_end_knows_is_found(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\n"
+                          "b1:\n"
+                          "  v1 = param #0\n"
+                          "  branch eq64 v1, #0 -> b3, b2\n"
+                          "b2: <- b1\n"
+                          "  v2 = add64 v1, #2\n"
+                          "  jump -> b3\n"
+                          "b3: <- b1, b2\n"
+                          "  v3 = phi v1, v2\n"
+                          "  ret v3\n"));
+    REQUIRE(fixture_allocate() == NULL);
+    REQUIRE(ir_block_at(&fixture_jit.ir, 1)->succ[0] == 3);
+    uint32_t *preds = ir_block_at(&fixture_jit.ir, 3)->preds;
+    *(preds[0] == 1 ? &preds[0] : &preds[1]) = 2;
+    CHECK_STR(check(), "a block is not among the predecessors of its successor");
+}
+
 TEST_SUITE(alloc_check)
 {
     RUN(what_is_right_passes);
@@ -107,4 +127,5 @@ TEST_SUITE(alloc_check)
     RUN(two_values_in_one_register_are_found);
     RUN(a_register_that_nobody_has_is_found);
     RUN(a_value_without_place_is_found);
+    RUN(an_edge_that_only_one_end_knows_is_found);
 }

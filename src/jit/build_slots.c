@@ -24,12 +24,12 @@ struct slots {
     struct ir *ir;
     struct opt opt;
     bool has_facts, wants_facts;
-    bool lost;      // an address got away
-    uint8_t op;     // of the base: FRAME or PARAM
-    int32_t start;  // offset of the window's first byte: that of the lowest frame
-    int32_t window; // bytes of all frames of the function
-    int32_t lowest,
-        bytes; // the part of the window that addresses and accesses reach: its first byte, how many
+    bool lost;            // an address got away
+    uint8_t op;           // of the base: FRAME or PARAM
+    int32_t start;        // offset of the window's first byte: that of the lowest frame
+    int32_t window;       // bytes of all frames of the function
+    int32_t lowest;       // first byte of the part of the window that addresses and accesses reach
+    int32_t bytes;        // of that part: from there to the window's end
     struct place *places; // by value
     uint16_t *owner;  // by byte of that part: 0, the only access there is (see access_number), or the above
     uint16_t *weight; // by byte of that part: of the access that starts there

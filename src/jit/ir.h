@@ -308,7 +308,8 @@ struct ir_narrowing {
 };
 ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narrowing) MUST_CHECK;
 void ir_count_uses(struct ir *ir);
-// The rules of the form. NULL when they hold, else what is wrong, and *value or *block where. (ir_check.c)
+// The rules of the form. NULL when they hold, else what is wrong, and the value or block where. Uses
+// ir_block.extra. (ir_check.c)
 const char *ir_check(const struct jit *j, uint32_t *where);
 // Text form, line by line: `put` gets each line without newline. (ir_print.c) For example:
 //   func 0 entry b1

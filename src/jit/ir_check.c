@@ -156,20 +156,39 @@ static uint32_t count_succ(const struct ir_block *b, uint32_t succ)
     return n;
 }
 
-#define MAX_COMPARED 64 // edges of one block; wide switches are not compared edge by edge
+#define MAX_COMPARED 8 // edges of one block that are compared one by one; sums tell of the others
 
-static const char *check_edges(const struct ir *ir, uint32_t block)
+static bool is_block(const struct ir *ir, uint32_t block)
+{
+    return block != IR_NONE && block < ir->block_count && ir_block_at(ir, block)->order != UINT32_MAX;
+}
+
+static const char *check_ends(const struct ir *ir, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(ir, block);
     uint32_t count = ir_successor_count(b);
     if (count != wanted_successors(ir, b)) {
         return "a block's successors do not fit its end";
     }
-    for (uint32_t i = 0; i < count && count <= MAX_COMPARED; i++) {
-        uint32_t to = ir_successor(b, i);
-        if (to == IR_NONE || to >= ir->block_count || ir_block_at(ir, to)->order == UINT32_MAX) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_block(ir, ir_successor(b, i))) {
             return "a successor is no block";
         }
+    }
+    for (uint32_t i = 0; i < b->pred_count; i++) {
+        if (!is_block(ir, b->preds[i])) {
+            return "a predecessor is no block";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_edges(const struct ir *ir, uint32_t block)
+{
+    const struct ir_block *b = ir_block_at(ir, block);
+    uint32_t count = ir_successor_count(b);
+    for (uint32_t i = 0; i < count && count <= MAX_COMPARED; i++) {
+        uint32_t to = ir_successor(b, i);
         if (ir_block_at(ir, to)->pred_count <= MAX_COMPARED &&
             count_pred(ir_block_at(ir, to), block) != count_succ(b, to)) {
             return "a block is not among the predecessors of its successor";
@@ -184,6 +203,47 @@ static const char *check_edges(const struct ir *ir, uint32_t block)
     return NULL;
 }
 
+// No two blocks have the same, and sums of few are the same by chance only.
+static uint32_t hash_of(uint32_t block)
+{
+    uint32_t hash = (block ^ block >> 16) * 0x7feb352du;
+    hash = (hash ^ hash >> 15) * 0x846ca68bu;
+    return hash ^ hash >> 16;
+}
+
+// In `extra` of each block: the sum over the blocks that lead there, less that over its predecessors.
+static void sum_edges(const struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir_block_at(ir, ir->order[i])->extra = 0;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        uint32_t hash = hash_of(ir->order[i]), count = ir_successor_count(b);
+        for (uint32_t k = 0; k < count; k++) {
+            ir_block_at(ir, ir_successor(b, k))->extra += hash;
+        }
+        for (uint32_t k = 0; k < b->pred_count; k++) {
+            b->extra -= hash_of(b->preds[k]);
+        }
+    }
+}
+
+static const char *check_sum(const struct ir *ir, uint32_t block)
+{
+    return ir_block_at(ir, block)->extra == 0 ? NULL : "a block is reached from others than its predecessors";
+}
+
+static const char *check_all(struct check *c, const char *(*check)(const struct ir *ir, uint32_t block))
+{
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < c->ir->order_count && wrong == NULL; i++) {
+        c->where = c->ir->order[i];
+        wrong = check(c->ir, c->where);
+    }
+    return wrong;
+}
+
 const char *ir_check(const struct jit *j, uint32_t *where)
 {
     struct check c = {.j = j, .ir = &j->ir};
@@ -191,9 +251,11 @@ const char *ir_check(const struct jit *j, uint32_t *where)
     for (uint32_t i = 0; i < j->ir.order_count && wrong == NULL; i++) {
         wrong = check_block(&c, j->ir.order[i]);
     }
-    for (uint32_t i = 0; i < j->ir.order_count && wrong == NULL; i++) {
-        c.where = j->ir.order[i];
-        wrong = check_edges(&j->ir, j->ir.order[i]);
+    wrong = wrong != NULL ? wrong : check_all(&c, check_ends);
+    wrong = wrong != NULL ? wrong : check_all(&c, check_edges);
+    if (wrong == NULL) {
+        sum_edges(&j->ir);
+        wrong = check_all(&c, check_sum);
     }
     *where = c.where;
     return wrong;

@@ -160,6 +160,73 @@ static void broken_forms_are_found(void)
     }
 }
 
+enum { WIDE = 300, JOIN = WIDE + 1, LEAVE = WIDE + 2 };
+
+// Blocks that go on with the next one, or to JOIN.
+static bool make_wide(void)
+{
+    struct ir *ir = &jit.ir;
+    jit = (struct jit){.options = &options};
+    if (jit_begin(&jit, workspace, sizeof(workspace)) != EBPF_SUCCESS) {
+        return false;
+    }
+    jit_begin_function(&jit, 0);
+    uint32_t param = ir_new(&jit, IR_PARAM, 64, IR_NONE, IR_NONE, 0);
+    uint32_t *preds = jit_alloc(&jit, 2 * WIDE, sizeof(*preds)), *join = preds + WIDE;
+    if (!ir_reserve_blocks(&jit, LEAVE) || preds == NULL) {
+        return false;
+    }
+    for (uint32_t b = 1; b <= LEAVE; b++) {
+        CHECK_EQ(ir_new_block(&jit, 0), b);
+        uint32_t end = ir_new(&jit, b <= WIDE ? IR_BRANCH : IR_RET, 64, param, IR_NONE, 0);
+        ir_at(ir, end)->flags = b <= WIDE ? IR_IMM : 0;
+        ir_at(ir, end)->cwidth = 64;
+        ir_append(ir, b, end);
+        if (b <= WIDE) {
+            ir->blocks[b].succ[0] = JOIN;
+            ir->blocks[b].succ[1] = b < WIDE ? b + 1 : LEAVE;
+            preds[b - 1] = join[b - 1] = b;
+        }
+    }
+    for (uint32_t b = 2; b <= WIDE; b++) {
+        ir->blocks[b].preds = &preds[b - 2];
+        ir->blocks[b].pred_count = 1;
+    }
+    ir->blocks[JOIN].preds = join;
+    ir->blocks[JOIN].pred_count = WIDE;
+    ir->blocks[LEAVE].preds = &preds[WIDE - 1];
+    ir->blocks[LEAVE].pred_count = 1;
+    ir->entry = 1;
+    ir_insert_after(ir, 1, IR_NONE, param);
+    return ir_find_order(&jit) == EBPF_SUCCESS && ir_find_loops(&jit) == EBPF_SUCCESS;
+}
+
+// Predecessors of blocks that have too many of them to be compared one by one.
+static void broken_edges_of_wide_joins_are_found(void)
+{
+    uint32_t where;
+    REQUIRE(make_wide());
+    CHECK(ir_check(&jit, &where) == NULL);
+    struct ir_block *join = ir_block_at(&jit.ir, JOIN);
+    for (uint32_t i = 0; i < WIDE; i++) {
+        uint32_t old = join->preds[i];
+        join->preds[i] = join->preds[(i + 7) % WIDE];
+        CHECK(ir_check(&jit, &where) != NULL);
+        join->preds[i] = old;
+    }
+    for (uint32_t i = 0; i + 3 < WIDE; i++) { // the numbers have the sum that they had
+        join->preds[i]++;
+        join->preds[i + 3]--;
+        CHECK(ir_check(&jit, &where) != NULL);
+        join->preds[i]--;
+        join->preds[i + 3]++;
+    }
+    join->pred_count--;
+    CHECK(ir_check(&jit, &where) != NULL);
+    join->pred_count++;
+    CHECK(ir_check(&jit, &where) == NULL);
+}
+
 // Workspaces of every size: an error, nothing else.
 static void a_small_workspace_is_an_error(void)
 {
@@ -182,5 +249,6 @@ TEST_SUITE(ir_text)
     RUN(what_is_printed_is_read_back);
     RUN(what_is_no_text_of_the_form_is_refused);
     RUN(broken_forms_are_found);
+    RUN(broken_edges_of_wide_joins_are_found);
     RUN(a_small_workspace_is_an_error);
 }

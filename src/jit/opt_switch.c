@@ -19,6 +19,10 @@ struct tree {
     uint64_t low, high;                // of the constants
     bool complete;                     // the value has no other numbers
     uint32_t *targets, entries, other; // other: where numbers outside the table go; IR_NONE: there are none
+    // Of all trees. Edges of nodes stay in the lists of predecessors, and new ones come behind them, until
+    // all trees are done: each costs the same however many others there are. ir_block.extra: edges that are
+    // left; ir_block.edge: room in the lists, 0: they are full.
+    uint32_t (*places)[2]; // ir_list_places, when the first tree was found
 };
 
 // --- finding it ----------------------------------------------------------------------------------
@@ -44,8 +48,8 @@ static bool is_inner(const struct tree *t, uint32_t block)
     const struct ir_block *b = ir_block_at(t->ir, block);
     const struct ir_value *end = end_of(t->ir, block);
     uint64_t number;
-    if (b->pred_count != 1 || !compares_number(t->ir, end, &number) || end->a != t->value ||
-        end->cwidth != t->cwidth || b->succ[0] == b->succ[1]) {
+    if (b->extra != 1 || block == t->ir->entry || !compares_number(t->ir, end, &number) ||
+        end->a != t->value || end->cwidth != t->cwidth || b->succ[0] == b->succ[1]) {
         return false;
     }
     for (uint32_t v = b->first; v != b->last; v = ir_next(t->ir, v)) {
@@ -121,24 +125,29 @@ static bool has_phis(const struct ir *ir, uint32_t block)
     return ir_at(ir, ir_block_at(ir, block)->first)->op == IR_PHI;
 }
 
-static bool from_tree(const struct tree *t, uint32_t pred)
+// Places of the tree's edges among the predecessors of `leaf`; how many they are.
+static uint32_t edges_to(const struct tree *t, uint32_t leaf, uint32_t places[2 * MAX_NODES])
 {
-    return ir_block_at(t->ir, pred)->mark != 0;
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < t->count; n++) {
+        for (unsigned i = 0; i < 2; i++) {
+            if (ir_block_at(t->ir, t->nodes[n])->succ[i] == leaf) {
+                places[count++] = t->places[t->nodes[n]][i];
+            }
+        }
+    }
+    return count;
 }
 
-// PHIs of `block` get the same from all nodes of the tree.
-static bool is_uniform(const struct tree *t, uint32_t block)
+// PHIs of `leaf` get the same from all nodes of the tree.
+static bool is_uniform(const struct tree *t, uint32_t leaf)
 {
-    const struct ir_block *b = ir_block_at(t->ir, block);
-    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
+    uint32_t places[2 * MAX_NODES], count = edges_to(t, leaf, places);
+    for (uint32_t v = ir_block_at(t->ir, leaf)->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
         const uint32_t *list = ir_pool(t->ir, ir_at(t->ir, v));
-        uint32_t same = IR_NONE;
-        for (uint32_t p = 0; p < b->pred_count; p++) {
-            if (from_tree(t, b->preds[p])) {
-                if (same != IR_NONE && list[p] != same) {
-                    return false;
-                }
-                same = list[p];
+        for (uint32_t k = 1; k < count; k++) {
+            if (list[places[k]] != list[places[0]]) {
+                return false;
             }
         }
     }
@@ -150,13 +159,26 @@ static bool is_leaf(const struct tree *t, uint32_t block)
     return ir_block_at(t->ir, block)->mark == 0;
 }
 
+// Edge `i` of node `n` is the first one in the list that goes to its leaf.
+static bool is_first(const struct tree *t, uint32_t n, unsigned i)
+{
+    uint32_t leaf = ir_block_at(t->ir, t->nodes[n])->succ[i];
+    for (uint32_t k = 0; k < n; k++) {
+        const struct ir_block *b = ir_block_at(t->ir, t->nodes[k]);
+        if (b->succ[0] == leaf || b->succ[1] == leaf) {
+            return false;
+        }
+    }
+    return i == 0 || ir_block_at(t->ir, t->nodes[n])->succ[0] != leaf;
+}
+
 // Leaves keep their PHIs, and are not the root.
 static bool leaves_are_fit(const struct tree *t)
 {
     for (uint32_t n = 0; n < t->count; n++) {
         for (unsigned i = 0; i < 2; i++) {
             uint32_t to = ir_block_at(t->ir, t->nodes[n])->succ[i];
-            if (to == t->nodes[0] || (is_leaf(t, to) && !is_uniform(t, to))) {
+            if (to == t->nodes[0] || (is_leaf(t, to) && is_first(t, n, i) && !is_uniform(t, to))) {
                 return false;
             }
         }
@@ -219,59 +241,62 @@ static uint32_t make_step(struct tree *t, uint32_t to)
     return block;
 }
 
-// The predecessors of `block` that are of the tree go, and those of the list come instead.
-static ebpf_result_t replace_preds(struct tree *t, uint32_t block, uint32_t by, uint32_t times, uint32_t by2)
+// Room for `more` predecessors and operands.
+static bool grow_lists(const struct tree *t, struct ir_block *b, uint32_t more)
 {
-    struct ir_block *b = ir_block_at(t->ir, block);
-    uint32_t old = b->pred_count, count = 0, tree_place = 0, more = times + (by2 != IR_NONE);
-    uint32_t *preds = jit_alloc(t->j, old + more, sizeof(*preds));
+    uint32_t needed = b->pred_count + more, room = b->edge == 0 ? needed : 2 * needed;
+    uint32_t *preds = jit_room(t->j, room, sizeof(*preds));
     if (preds == NULL) {
-        return EBPF_NO_MEMORY;
+        return false;
     }
-    for (uint32_t p = 0; p < old; p++) {
-        if (from_tree(t, b->preds[p])) {
-            tree_place = p;
-        } else {
-            preds[count++] = b->preds[p];
-        }
-    }
+    memcpy(preds, b->preds, b->pred_count * sizeof(*preds));
+    b->preds = preds;
+    b->edge = room;
     for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
         struct ir_value *phi = ir_at(t->ir, v);
-        uint32_t *list = jit_alloc(t->j, old + more, sizeof(*list)), n = 0;
+        uint32_t *list = jit_room(t->j, room, sizeof(*list));
         if (list == NULL) {
-            return EBPF_NO_MEMORY;
+            return false;
         }
-        for (uint32_t p = 0; p < old; p++) {
-            if (!from_tree(t, b->preds[p])) {
-                list[n++] = ir_pool(t->ir, phi)[p];
-            }
-        }
-        for (uint32_t k = 0; k < more; k++) {
-            list[n++] = ir_pool(t->ir, phi)[tree_place];
-        }
+        memcpy(list, ir_pool(t->ir, phi), phi->b * sizeof(*list));
         phi->a = ir_pool_index(t->ir, list);
-        phi->b = n;
     }
-    for (uint32_t k = 0; k < times; k++) {
-        preds[count++] = by;
+    return true;
+}
+
+static void add_pred(const struct tree *t, struct ir_block *b, uint32_t pred, uint32_t like)
+{
+    for (uint32_t v = b->first; ir_at(t->ir, v)->op == IR_PHI; v = ir_next(t->ir, v)) {
+        struct ir_value *phi = ir_at(t->ir, v);
+        uint32_t *list = ir_pool(t->ir, phi);
+        list[phi->b++] = list[like];
     }
-    if (by2 != IR_NONE) {
-        preds[count++] = by2;
+    b->preds[b->pred_count++] = pred;
+    b->extra++;
+}
+
+// Edges of the tree to `leaf` go, and others come instead.
+static ebpf_result_t replace_preds(struct tree *t, uint32_t leaf, uint32_t by, uint32_t times, uint32_t by2)
+{
+    struct ir_block *b = ir_block_at(t->ir, leaf);
+    uint32_t places[2 * MAX_NODES], count = edges_to(t, leaf, places), more = times + (by2 != IR_NONE);
+    if (b->pred_count + more > (b->edge == 0 ? b->pred_count : b->edge) && !grow_lists(t, b, more)) {
+        return EBPF_NO_MEMORY;
     }
-    b->preds = preds;
-    b->pred_count = count;
+    for (uint32_t k = 0; k < count; k++) {
+        b->preds[places[k]] = t->nodes[1]; // which is not reached any more, as the root is
+    }
+    b->extra -= count;
+    for (uint32_t k = 0; k < more; k++) {
+        add_pred(t, b, k < times ? by : by2, places[0]);
+    }
     return EBPF_SUCCESS;
 }
 
-static bool has_other_preds(const struct tree *t, uint32_t block)
+static bool has_other_preds(const struct tree *t, uint32_t leaf)
 {
-    const struct ir_block *b = ir_block_at(t->ir, block);
-    for (uint32_t p = 0; p < b->pred_count; p++) {
-        if (!from_tree(t, b->preds[p])) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t places[2 * MAX_NODES];
+    return ir_block_at(t->ir, leaf)->extra != edges_to(t, leaf, places);
 }
 
 // Entries of the table that lead to `leaf` lead to `step` from now on.
@@ -308,33 +333,22 @@ static ebpf_result_t connect(struct tree *t, uint32_t leaf, uint32_t table)
         preds[k] = table;
     }
     ir_block_at(t->ir, step)->preds = preds;
-    ir_block_at(t->ir, step)->pred_count = times;
+    ir_block_at(t->ir, step)->pred_count = ir_block_at(t->ir, step)->extra = times;
     return replace_preds(t, leaf, step, 1, root);
 }
 
-// Constants of inner nodes may have other uses below them.
-static void dissolve(struct tree *t, uint32_t block)
+// Constants of inner nodes may have other uses below them. They go behind `after` in the root; the last one.
+static uint32_t dissolve(struct tree *t, uint32_t block, uint32_t after)
 {
     struct ir_block *b = ir_block_at(t->ir, block);
     for (uint32_t v = b->first, next; v != b->last; v = next) {
         next = ir_next(t->ir, v);
-        ir_append(t->ir, t->nodes[0], v);
+        ir_insert_after(t->ir, t->nodes[0], after, v);
+        after = v;
     }
     b->first = b->last = b->succ[0] = b->succ[1] = IR_NONE;
-    b->pred_count = 0;
-}
-
-// Edge `i` of node `n` is the first one in the list that goes to its leaf.
-static bool is_first(const struct tree *t, uint32_t n, unsigned i)
-{
-    uint32_t leaf = ir_block_at(t->ir, t->nodes[n])->succ[i];
-    for (uint32_t k = 0; k < n; k++) {
-        const struct ir_block *b = ir_block_at(t->ir, t->nodes[k]);
-        if (b->succ[0] == leaf || b->succ[1] == leaf) {
-            return false;
-        }
-    }
-    return i == 0 || ir_block_at(t->ir, t->nodes[n])->succ[0] != leaf;
+    b->pred_count = b->extra = 0;
+    return after;
 }
 
 static ebpf_result_t connect_leaves(struct tree *t, uint32_t table)
@@ -364,7 +378,7 @@ static ebpf_result_t build(struct tree *t)
     preds[0] = root;
     struct ir_block *b = ir_block_at(ir, table), *r = ir_block_at(ir, root);
     b->preds = preds;
-    b->pred_count = 1;
+    b->pred_count = b->extra = 1;
     b->targets = t->targets;
     b->target_count = t->entries;
     r->succ[0] = table;
@@ -376,8 +390,9 @@ static ebpf_result_t build(struct tree *t)
     end->flags = 0;
     end->a = t->complete ? IR_NONE : index;
     end->b = t->complete ? IR_NONE : count;
+    uint32_t after = count;
     for (uint32_t n = 1; n < t->count; n++) {
-        dissolve(t, t->nodes[n]);
+        after = dissolve(t, t->nodes[n], after);
     }
     return EBPF_SUCCESS;
 }
@@ -395,8 +410,9 @@ static ebpf_result_t try_tree(struct tree *t, uint32_t root, bool *changed)
     t->low = UINT64_MAX;
     t->high = t->count = t->tests = 0;
     collect(t, root);
-    ebpf_result_t result = EBPF_SUCCESS;
-    if (is_dense(t) && leaves_are_fit(t) && find_other(t)) {
+    bool dense = is_dense(t);
+    ebpf_result_t result = dense && t->places == NULL ? ir_list_places(t->j, &t->places) : EBPF_SUCCESS;
+    if (dense && result == EBPF_SUCCESS && leaves_are_fit(t) && find_other(t)) {
         t->targets = jit_alloc(t->j, t->entries, sizeof(*t->targets));
         for (uint32_t i = 0; t->targets != NULL && i < t->entries; i++) {
             t->targets[i] = follow(t, t->low + i);
@@ -419,8 +435,11 @@ ebpf_result_t opt_switch(struct jit *j)
     }
     for (uint32_t b = 1; b < j->ir.block_count; b++) {
         ir_block_at(&j->ir, b)->mark = 0;
+        ir_block_at(&j->ir, b)->extra = ir_block_at(&j->ir, b)->pred_count;
+        ir_block_at(&j->ir, b)->edge = 0;
     }
     uint32_t count = j->ir.order_count;
+    size_t mark = j->memory.used;
     for (uint32_t i = 0; i < count; i++) {
         ir_prefetch_end(&j->ir, i + IR_AHEAD / 4);
         if (ir_block_at(&j->ir, j->ir.order[i])->first != IR_NONE) {
@@ -428,9 +447,10 @@ ebpf_result_t opt_switch(struct jit *j)
         }
     }
     if (!changed) {
+        jit_rewind(j, mark);
         return EBPF_SUCCESS;
     }
-    TRY(ir_find_order(j));
+    TRY(ir_find_order(j)); // takes out the edges of nodes
     TRY(ir_find_loops(j));
     return ir_clean(j);
 }

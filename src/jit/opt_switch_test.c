@@ -70,8 +70,74 @@ static void not_with_retpolines(void)
     fixture_options.retpoline = false;
 }
 
+enum { TESTS = 6, TREES = 160, APART = 16 };
+
+// Tree t: `if (n - 16 * t < 6) return n - 16 * t + 1000 * t`, one comparison for each number; all of them
+// lead to the same block, whose PHIs tell the trees apart.
+static const char *forest(unsigned trees)
+{
+    static char text[64 * 1024];
+    size_t n = 0;
+    for (unsigned t = 0; t < trees; t++) {
+        n += str_format(text + n, sizeof(text) - n, "mov %%r2, %%r1\nsub %%r2, %u\nmov %%r3, %u\n", APART * t,
+                        1000 * t);
+        for (unsigned i = 0; i < TESTS; i++) {
+            n += str_format(text + n, sizeof(text) - n, "jeq %%r2, %u, hit\n", i);
+        }
+    }
+    (void)str_format(text + n, sizeof(text) - n,
+                     "mov %%r0, 99\nexit\nhit:\nmov %%r0, %%r2\nadd %%r0, %%r3\nexit\n");
+    return text;
+}
+
+static bool build(const char *text)
+{
+    static struct insn insns[4096];
+    static struct func func;
+    static struct jit_input input;
+    uint32_t line;
+    input = (struct jit_input){.insns = insns, .funcs = &func, .func_count = 1};
+    if (isa_assemble(text, insns, ARRAY_SIZE(insns), &input.insn_count, &line) != EBPF_SUCCESS ||
+        !fixture_begin()) {
+        return false;
+    }
+    func.end = input.insn_count;
+    fixture.input = &input;
+    if (build_program(&fixture) != EBPF_SUCCESS) {
+        return false;
+    }
+    jit_begin_function(&fixture, 0);
+    return build_function(&fixture) == EBPF_SUCCESS && ir_clean(&fixture) == EBPF_SUCCESS;
+}
+
+// Memory that the pass takes for so many trees.
+static size_t plant(unsigned trees)
+{
+    CHECK(build(forest(trees)));
+    size_t before = fixture.memory.used;
+    CHECK(fixture_pass(opt_switch));
+    uint32_t tables = 0;
+    for (uint32_t i = 0; i < fixture.ir.order_count; i++) {
+        tables += ir_block_at(&fixture.ir, fixture.ir.order[i])->target_count == TESTS;
+    }
+    CHECK_EQ(tables, trees);
+    for (uint64_t number = 0; number < (uint64_t)trees * APART + 2; number++) {
+        uint64_t t = number / APART, rest = number % APART;
+        CHECK_EQ(run(number), t < trees && rest < TESTS ? rest + 1000 * t : 99);
+    }
+    return fixture.memory.used - before;
+}
+
+// A tree costs the same however many others lead to the same block.
+static void many_trees_share_a_block(void)
+{
+    size_t few = plant(TREES / 8), many = plant(TREES);
+    CHECK(many < 10 * few);
+}
+
 TEST_SUITE(opt_switch)
 {
     RUN(chains);
     RUN(not_with_retpolines);
+    RUN(many_trees_share_a_block);
 }

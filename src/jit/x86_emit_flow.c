@@ -152,7 +152,8 @@ void x86_emit_branch(struct x86_emitter *e, const struct ir_value *v)
     }
 }
 
-// A table of distances from its own start; each target has a landing pad. The index may be in rax, which is read before it is written.
+// A table of distances from its own start; each target has a landing pad. The index may be in rax, which is
+// read before it is written.
 void x86_emit_switch(struct x86_emitter *e, const struct ir_value *v)
 {
     unsigned index = x86_source(e, v->a, X86_RAX);
