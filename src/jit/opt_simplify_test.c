@@ -141,8 +141,60 @@ static void check_rule(const struct rule *rule)
     CHECK_STR(text, after);
 }
 
+static uint64_t result_for(uint64_t x)
+{
+    struct ir_machine m = {.params = {x}, .steps = 10};
+    uint64_t result = 0;
+    CHECK_OK(ir_run(&fixture, &m, &result));
+    return result;
+}
+
+// A mask of `mask_width` bits in front of a shift of `width`.
+static void check_masked_shift(const char *op, unsigned width, unsigned mask_width, unsigned count,
+                               uint64_t mask)
+{
+    static const uint64_t inputs[] = {UINT64_MAX, 0x8000000180000001, 0x0123456789abcdef, 0xfedcba9876543210};
+    char text[256];
+    uint64_t wanted[ARRAY_SIZE(inputs)];
+    (void)str_format(text, sizeof(text),
+                     "func 0 entry b1\nb1:\n  v1 = param #0\n  v3 = const #%lld\n  v4 = const #%u\n"
+                     "  v5 = and%u v1, v3\n  v9 = %s%u v5, v4\n  ret v9\n",
+                     (long long)mask, count, mask_width, op, width);
+    REQUIRE(fixture_parse(text));
+    for (unsigned i = 0; i < ARRAY_SIZE(inputs); i++) {
+        wanted[i] = result_for(inputs[i]);
+    }
+    REQUIRE(fixture_pass(opt_simplify));
+    for (unsigned i = 0; i < ARRAY_SIZE(inputs); i++) {
+        if (result_for(inputs[i]) != wanted[i]) {
+            test_fail(__FILE__, __LINE__, "%s%u by %u of and%u with %llx", op, width, count, mask_width,
+                      (unsigned long long)mask);
+        }
+    }
+}
+
+// Masks that take just what the shift drops, or one bit more, with and without the upper half.
+static void masks_in_front_of_shifts(void)
+{
+    static const char *const ops[] = {"shl", "shr", "sar", "rol"};
+    static const unsigned counts[] = {0, 1, 7, 31, 32, 33, 63, 64};
+    for (unsigned n = 0; n < 4 * ARRAY_SIZE(ops) * ARRAY_SIZE(counts); n++) {
+        unsigned width = 32 << n % 2, mask_width = 32 << n / 2 % 2,
+                 count = counts[n / 4 % ARRAY_SIZE(counts)];
+        for (unsigned edge = 0; edge < 3; edge++) {
+            unsigned bit = ((count & (width - 1)) + edge + 63) % 64; // one less, the same, one more
+            uint64_t up = UINT64_MAX << bit, down = (uint64_t)UINT32_MAX >> bit % 32;
+            const uint64_t masks[] = {up, ~up, up & UINT32_MAX, UINT64_MAX >> bit, down, down << bit % 32};
+            for (unsigned i = 0; i < ARRAY_SIZE(masks); i++) {
+                check_masked_shift(ops[n / 4 / ARRAY_SIZE(counts)], width, mask_width, count, masks[i]);
+            }
+        }
+    }
+}
+
 TEST_SUITE(opt_simplify)
 {
+    RUN(masks_in_front_of_shifts);
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
         RUN_WITH(rules[i].name, check_rule, &rules[i]);
     }

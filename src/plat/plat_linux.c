@@ -87,7 +87,7 @@ void *raw_alloc_pages(size_t size, enum pool_tag tag)
     if (ptr == MAP_FAILED) {
         return NULL;
     }
-    if (size >= LARGE_FROM) {
+    if (tag == POOL_TAG_PROGRAM && size >= LARGE_FROM) {
         (void)madvise(ptr, size, MADV_HUGEPAGE);
     }
     return ptr;

@@ -99,6 +99,7 @@ struct loop {
     bool narrow, top;      // 32-bit; tested before the body
     unsigned again, leave; // instructions that compare with an immediate: "goes on", "ends"
     uint32_t breaks[4], break_count;
+    uint32_t nexts[4], next_count; // jumps from the body to the step
     struct generate_state head, end;
     bool has_end;
 };
@@ -209,6 +210,18 @@ static void leave_loop(struct generator *g, struct loop *l, uint32_t pc)
     }
 }
 
+// From the middle of the body to the step.
+static void next_turn(struct generator *g, struct loop *l)
+{
+    uint32_t pc = gen_branch(g);
+    struct generate_state before = g->now;
+    gen_block(g, gen_pick(g, 3));
+    gen_restore(g, &l->head);
+    l->nexts[l->next_count++] = gen_emit(g, INSN_JA, 0, 0, 0, 0);
+    gen_land(g, pc);
+    g->now = before;
+}
+
 static void run_body(struct generator *g, struct loop *l)
 {
     if (g->options.may_goto && gen_chance(g, 40)) {
@@ -223,7 +236,14 @@ static void run_body(struct generator *g, struct loop *l)
         leave_loop(g, l, gen_branch(g));
         gen_block(g, 1 + gen_pick(g, 3));
     }
+    while (gen_chance(g, 30) && l->next_count < ARRAY_SIZE(l->nexts)) {
+        next_turn(g, l);
+    }
     gen_restore(g, &l->head);
+    for (uint32_t i = 0; i < l->next_count; i++) {
+        gen_land(g, l->nexts[i]);
+        g->now = l->head;
+    }
 }
 
 static void loop(struct generator *g)
