@@ -249,9 +249,8 @@ static uint32_t find_address(const struct slots *s, struct ir_value *v)
     return i;
 }
 
-static void note_value(struct slots *s, uint32_t value)
+static void note_value(struct slots *s, uint32_t value, struct ir_value *v)
 {
-    struct ir_value *v = ir_at(s->ir, value);
     uint32_t count = ir_operand_count(v);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t operand = *ir_operand(s->ir, v, i);
@@ -298,6 +297,7 @@ static bool joins_addresses(const struct slots *s)
     const struct ir *ir = s->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
             if (find_address(s, ir_at(ir, v)) != ir_operand_count(ir_at(ir, v))) {
                 return true;
@@ -307,10 +307,19 @@ static bool joins_addresses(const struct slots *s)
     return false;
 }
 
+// User `at` of the list; one that comes later will be looked at.
+static struct ir_value *user_at(const struct slots *s, uint32_t at)
+{
+    if (at + IR_AHEAD / 4 < s->user_count) {
+        __builtin_prefetch(ir_at(s->ir, s->users[at + IR_AHEAD / 4]));
+    }
+    return ir_at(s->ir, s->users[at]);
+}
+
 static void find_accesses(struct slots *s)
 {
     for (uint32_t i = 0; i < s->user_count && !s->lost; i++) {
-        note_value(s, s->users[i]);
+        note_value(s, s->users[i], user_at(s, i));
     }
     s->lost = s->lost || joins_addresses(s);
 }
@@ -387,7 +396,7 @@ static void mark_accesses(struct slots *s)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->user_count; i++) {
-        struct ir_value *v = ir_at(s->ir, s->users[i]);
+        struct ir_value *v = user_at(s, i);
         struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
         if (is_inside(s, p) && p.high - p.low == v->width / 8 &&
             (s->owner[p.low - s->lowest] & SLOT_BIT) != 0) {
@@ -402,7 +411,7 @@ static void mark_accesses(struct slots *s)
 
 static bool is_next_in(const struct slots *s, uint32_t at, uint32_t block)
 {
-    return at < s->user_count && ir_at(s->ir, s->users[at])->block == block;
+    return at < s->user_count && user_at(s, at)->block == block;
 }
 
 // `at`: where the accesses of the block are in the list. Returns where those of the next one are.

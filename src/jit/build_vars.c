@@ -124,6 +124,7 @@ ebpf_result_t build_vars_fill(struct build_vars *vars)
     }
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; v != IR_NONE && ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
             if (v >= vars->first_phi) {
                 fill_phi(vars, ir_at(ir, v), list);

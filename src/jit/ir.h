@@ -205,7 +205,13 @@ static inline struct ir_block *ir_block_at(const struct ir *ir, uint32_t block)
 {
     return &ir->blocks[block];
 }
-// For walks over the ends of blocks: that of block `at` of the order will be looked at.
+// For walks over the starts or ends of blocks: that of block `at` of the order will be looked at.
+static inline void ir_prefetch_first(const struct ir *ir, uint32_t at)
+{
+    if (at < ir->order_count) {
+        __builtin_prefetch(ir_at(ir, ir_block_at(ir, ir->order[at])->first));
+    }
+}
 static inline void ir_prefetch_end(const struct ir *ir, uint32_t at)
 {
     if (at < ir->order_count) {

@@ -43,6 +43,7 @@ static bool fold_phis(struct ir *ir)
     bool changed = false;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (uint32_t v = b->first; v != IR_NONE && is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
             changed = fold_phi(ir, v) || changed;
         }
@@ -292,6 +293,7 @@ static void unlink_dead(struct cleaner *c)
     }
     for (uint32_t i = 0; i < ir->order_count && c->copies; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; is_leading(ir_at(ir, v)) && v != IR_NONE; v = ir_next(ir, v)) {
             forward(ir, ir_at(ir, v));
         }
@@ -352,6 +354,7 @@ void ir_count_uses(struct ir *ir)
     }
     for (uint32_t i = 0; i < ir->order_count; i++) {
         const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (uint32_t v = b->first; v != IR_NONE && is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
             if (ir_at(ir, v)->op == IR_PHI) {
                 count_operands(ir, ir_at(ir, v));

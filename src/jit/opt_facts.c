@@ -367,6 +367,7 @@ static void forget_incoming(struct opt *o)
     const struct ir *ir = o->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
             if (ir_at(ir, v)->op == IR_PHI) {
                 o->incoming[v] = (struct opt_fact){0, 1, 0};
