@@ -230,19 +230,6 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc)
     return ir->block_count++;
 }
 
-uint32_t ir_successor_count(const struct ir_block *b)
-{
-    if (b->target_count != 0) {
-        return b->target_count;
-    }
-    return (b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE);
-}
-
-uint32_t ir_successor(const struct ir_block *b, uint32_t i)
-{
-    return b->target_count != 0 ? b->targets[i] : b->succ[i];
-}
-
 void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 {
     b->preds[to] = b->preds[from];

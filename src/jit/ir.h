@@ -26,7 +26,7 @@ enum ir_op_flags {
 };
 
 struct ir_op_info {   // small: every walk over values looks here
-    char operands[5]; // letters a b c d, or "p"
+    char operands[5]; // the first letters of a b c d, or "p"
     uint8_t count;    // letters
     uint8_t flags;    // enum ir_op_flags
 };
@@ -229,17 +229,20 @@ static inline uint32_t ir_pool_index(const struct ir *ir, const uint32_t *list)
 {
     return (uint32_t)(list - ir->pool);
 }
-// Number of operands of `v`, IR_NONE ones included, and where operand i is stored.
+// Number of operands of `v`, IR_NONE ones included, and where they are stored, one behind the other.
 static inline uint32_t ir_operand_count(const struct ir_value *v)
 {
     const struct ir_op_info *info = ir_op_info(v->op);
     return info->operands[0] == 'p' ? v->b : info->count;
 }
+static inline uint32_t *ir_operands(const struct ir *ir, struct ir_value *v)
+{
+    bool listed = ir_op_info(v->op)->operands[0] == 'p';
+    return listed ? ir_pool(ir, v) : (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a));
+}
 static inline uint32_t *ir_operand(const struct ir *ir, struct ir_value *v, uint32_t i)
 {
-    const struct ir_op_info *info = ir_op_info(v->op);
-    uint32_t *fields = (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a)); // a, b, c, d
-    return info->operands[0] == 'p' ? ir_pool(ir, v) + i : fields + (info->operands[i] - 'a');
+    return ir_operands(ir, v) + i;
 }
 
 // A new value that is in no block yet, IR_NONE when the workspace is full. Pointers to other values stay
@@ -281,8 +284,15 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc);
 // Room for `count` blocks more; false: the workspace is full. Where blocks move, they leave their old room
 // behind.
 bool ir_reserve_blocks(struct jit *j, uint32_t count) MUST_CHECK;
-uint32_t ir_successor_count(const struct ir_block *b);
-uint32_t ir_successor(const struct ir_block *b, uint32_t i);
+static inline uint32_t ir_successor_count(const struct ir_block *b)
+{
+    return b->target_count != 0 ? b->target_count
+                                : (uint32_t)(b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE);
+}
+static inline uint32_t ir_successor(const struct ir_block *b, uint32_t i)
+{
+    return b->target_count != 0 ? b->targets[i] : b->succ[i];
+}
 // To take edges out of `b`, all in one walk over its predecessors: what is at place `from` goes to place
 // `to`, in its PHIs too; then the first `count` places are left.
 void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from);

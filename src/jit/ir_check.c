@@ -42,7 +42,8 @@ static bool may_lack(const struct ir_value *v, uint32_t i)
 {
     bool address = (ir_op_info(v->op)->flags & IR_ADDR) != 0;
     bool imm = (v->flags & IR_IMM) != 0;
-    return (address && i < 2) || (imm && i == (address ? 2u : 1u));
+    bool atomic = v->op >= IR_ATOMIC_ADD && v->op <= IR_XCHG; // not CMPXCHG, which compares with b
+    return (address && i < 2) || (imm && i == (address ? 2u : 1u)) || (atomic && i == 1);
 }
 
 // The definition is there when the operand is used. The mark of a value is set once its block's list has

@@ -91,10 +91,10 @@ static void constrain_shift(const struct jit *j, const struct ir_value *v, struc
     }
 }
 
-static void constrain_exchange(struct jit_constraint *out, unsigned data)
+static void constrain_exchange(struct jit_constraint *out)
 {
     out->clobbers = SET(RAX);
-    out->forbid[0] = out->forbid[data] = SET(RAX);
+    out->forbid[0] = out->forbid[2] = SET(RAX);
     out->result = X86_RAX;
 }
 
@@ -125,9 +125,9 @@ static void constrain(const struct jit *j, const struct ir_value *v, struct jit_
     case IR_ROL: constrain_shift(j, v, out); break;
     case IR_FETCH_OR:
     case IR_FETCH_AND:
-    case IR_FETCH_XOR: constrain_exchange(out, 1); break;
+    case IR_FETCH_XOR: constrain_exchange(out); break;
     case IR_CMPXCHG:
-        constrain_exchange(out, 2);
+        constrain_exchange(out);
         out->operand[1] = X86_RAX;
         break;
     case IR_SWITCH: out->clobbers = SET(RAX); break;

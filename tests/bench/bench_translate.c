@@ -11,48 +11,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench_bind.h"
 #include "elf/elf.h"
 #include "jit/jit.h"
 #include "plat/plat.h"
 
-enum { REPS = 15, HELPERS = HELPER_COUNT, MADE_LEAST = 6, MADE_MOST = 1000000 };
-
-static struct jit_helper helpers[HELPERS];
-static struct jit_map maps[SPEC_MAX_MAPS];
+enum { REPS = 15, MADE_LEAST = 6, MADE_MOST = 1000000 };
 
 static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-// Calls and look-ups of every program, whatever its helpers are: nothing runs here.
-static void bind(struct jit_input *input, const struct program *p)
-{
-    for (unsigned i = 1; i < HELPERS; i++) {
-        helpers[i] = (struct jit_helper){
-            .address = 0x7f0000001000u + i * 64u, .kind = JIT_HELPER_CALL, .arg_count = 5};
-    }
-    helpers[HELPER_MAP_LOOKUP_ELEM] =
-        (struct jit_helper){.address = 0x7f0000001000u, .kind = JIT_HELPER_MAP_LOOKUP, .arg_count = 2};
-    for (unsigned i = 0; i < SPEC_MAX_MAPS; i++) {
-        maps[i] = (struct jit_map){.address = 0x7f0000100000u + i * 4096u,
-                                   .kind = i % 2 == 0 ? JIT_MAP_ARRAY : JIT_MAP_OTHER,
-                                   .stride = 16,
-                                   .max_entries = 256,
-                                   .values = 0x7f0000200000u + i * 4096u};
-    }
-    *input = (struct jit_input){.insns = p->insns,
-                                .insn_count = p->insn_count,
-                                .funcs = p->funcs,
-                                .func_count = p->func_count,
-                                .maps = maps,
-                                .map_count = SPEC_MAX_MAPS,
-                                .helpers = helpers,
-                                .helper_count = HELPERS,
-                                .call_number = 0x7f0000002000u,
-                                .load_packet = 0x7f0000003000u};
 }
 
 struct cost {
@@ -121,7 +91,7 @@ static void report_passes(const char *what)
 // --- one program ---------------------------------------------------------------------------------
 
 static ebpf_result_t translate(const struct jit_input *input, struct jit_code *code, void *workspace,
-                               size_t size, struct pass_clock *clock)
+                               size_t size, struct pass_clock *clock, uint32_t *bad_pc)
 {
     const struct jit_options options = {
 #if defined(__aarch64__)
@@ -133,8 +103,7 @@ static ebpf_result_t translate(const struct jit_input *input, struct jit_code *c
         .dump = clock != NULL ? pass_done : NULL,
         .dump_user = clock,
     };
-    uint32_t bad_pc;
-    return jit_translate(input, &options, workspace, size, code, &bad_pc);
+    return jit_translate(input, &options, workspace, size, code, bad_pc);
 }
 
 // Adds the best time of each pass.
@@ -142,9 +111,10 @@ static void measure_passes(const struct jit_input *input, struct jit_code *code,
                            int reps)
 {
     double best[JIT_PASS_COUNT + 1];
+    uint32_t bad_pc;
     for (int i = 0; i < reps; i++) {
         struct pass_clock clock = {.last = wall()};
-        if (translate(input, code, workspace, size, &clock) != EBPF_SUCCESS) {
+        if (translate(input, code, workspace, size, &clock, &bad_pc) != EBPF_SUCCESS) {
             return;
         }
         clock.ns[FINISH] = wall() - clock.last;
@@ -158,28 +128,26 @@ static void measure_passes(const struct jit_input *input, struct jit_code *code,
     pass_insns += input->insn_count;
 }
 
-static bool measure(const struct program *p, struct cost *out, struct jit_code *code)
+static bool measure(const struct jit_input *input, struct cost *out, struct jit_code *code, uint32_t *bad_pc)
 {
-    struct jit_input input;
-    size_t size = jit_workspace_size(p->insn_count);
+    size_t size = jit_workspace_size(input->insn_count);
     void *workspace = NULL;
     ebpf_result_t result = EBPF_NO_MEMORY;
-    bind(&input, p);
     for (unsigned turn = 0; turn < 4 && result == EBPF_NO_MEMORY; turn++, size *= 2) {
         if (workspace != NULL) {
             plat_free_pages(workspace, size / 2);
         }
         workspace = plat_alloc_pages(size, POOL_TAG_PROGRAM);
-        result = workspace == NULL ? EBPF_NO_MEMORY : translate(&input, code, workspace, size, NULL);
+        result = workspace == NULL ? EBPF_NO_MEMORY : translate(input, code, workspace, size, NULL, bad_pc);
     }
     *out = (struct cost){.ns = INFINITY, .workspace = code->workspace_used, .code = code->size};
-    int reps = p->insn_count > 100000 ? 2 : REPS;
+    int reps = input->insn_count > 100000 ? 2 : REPS;
     if (by_pass && result == EBPF_SUCCESS) {
-        measure_passes(&input, code, workspace, size / 2, reps);
+        measure_passes(input, code, workspace, size / 2, reps);
     }
     for (int i = 0; !by_pass && result == EBPF_SUCCESS && i < reps; i++) {
         double start = now();
-        result = translate(&input, code, workspace, size / 2, NULL);
+        result = translate(input, code, workspace, size / 2, NULL, bad_pc);
         double ns = now() - start;
         out->ns = ns < out->ns ? ns : out->ns;
     }
@@ -189,20 +157,31 @@ static bool measure(const struct program *p, struct cost *out, struct jit_code *
     return result == EBPF_SUCCESS;
 }
 
-static void report(const char *name, const struct program *p, struct cost *sum)
+static void report_bound(const char *name, const struct jit_input *input, struct cost *sum)
 {
     struct cost c;
-    struct jit_code code = {.capacity = 4 * jit_code_size(p->insn_count)};
+    uint32_t bad_pc = 0, count = input->insn_count;
+    struct jit_code code = {.capacity = 4 * jit_code_size(count)};
     code.code = malloc(code.capacity);
-    if (measure(p, &c, &code) && !by_pass) {
-        printf("%-34s %8u %10.1f %8.1f %10.1f %8.1f\n", name, (unsigned)p->insn_count, c.ns / 1000,
-               c.ns / p->insn_count, (double)c.workspace / p->insn_count, (double)c.code / p->insn_count);
-        sum->ns += c.ns;
-        sum->code += p->insn_count;
+    if (!measure(input, &c, &code, &bad_pc)) {
+        printf("%-34s %8u cannot be translated: instruction %u (%s)\n", name, (unsigned)count,
+               (unsigned)bad_pc, insn_info(input->insns[bad_pc].id)->mnemonic);
     } else if (!by_pass) {
-        printf("%-34s %8u cannot be translated\n", name, (unsigned)p->insn_count);
+        printf("%-34s %8u %10.1f %8.1f %10.1f %8.1f\n", name, (unsigned)count, c.ns / 1000, c.ns / count,
+               (double)c.workspace / count, (double)c.code / count);
+        sum->ns += c.ns;
+        sum->code += count;
     }
     free(code.code);
+}
+
+static void report(const char *name, const struct program *p, struct cost *sum)
+{
+    struct bench_bound bound;
+    if (bench_bind(p, &bound)) {
+        report_bound(name, &bound.input, sum);
+        bench_unbind(&bound);
+    }
 }
 
 // --- programs ------------------------------------------------------------------------------------
@@ -352,9 +331,7 @@ static void report_publishing(size_t size)
 static int report_all_passes(int argc, char **argv)
 {
     struct cost sum = {0};
-    if (!report_objects(argc, argv, &sum)) {
-        return 1;
-    }
+    bool good = report_objects(argc, argv, &sum);
     if (pass_insns > 0) {
         report_passes("objects");
     }
@@ -366,22 +343,20 @@ static int report_all_passes(int argc, char **argv)
         report_made(made_count, &sum);
         report_passes("made");
     }
-    return 0;
+    return good ? 0 : 1;
 }
 
 static int report_costs(int argc, char **argv)
 {
     struct cost objects = {0}, made = {0};
     printf("%-34s %8s %10s %8s %10s %8s\n", "program", "insns", "us", "ns/insn", "bytes/insn", "code");
-    if (!report_objects(argc, argv, &objects)) {
-        return 1;
-    }
+    bool good = report_objects(argc, argv, &objects);
     if (objects.code != 0) {
         printf("average over all instructions of the objects: %.1f ns\n", objects.ns / (double)objects.code);
     }
     if (made_count != 0) {
         report_made(made_count, &made);
-        return 0;
+        return good ? 0 : 1;
     }
     for (uint32_t count = 10; count <= 1000000; count *= 10) {
         report_made(count, &made);
@@ -389,7 +364,7 @@ static int report_costs(int argc, char **argv)
     }
     report_publishing(256);
     report_publishing(20480);
-    return 0;
+    return good ? 0 : 1;
 }
 
 static int usage(FILE *to)
