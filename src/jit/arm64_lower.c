@@ -381,6 +381,7 @@ ebpf_result_t arm64_lower(struct jit *j)
     struct lowering l = {.j = j, .ir = &j->ir};
     TRY(each_value(&l, make_operation));
     ir_count_uses(&j->ir);
+    j->ir.counted = j->ir.tidy = false;
     lower_addresses(j, is_legal);
     lower_sums(j, is_legal);
     TRY(each_value(&l, free_number));

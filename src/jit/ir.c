@@ -10,7 +10,7 @@
 #define COMM  IR_COMM
 #define IMM   IR_IMM_B
 const struct ir_op_info ir_op_rows[IR_OP_COUNT] = {
-#define OP(id, text, operands, flags) [IR_##id] = {operands, sizeof(operands) - 1, flags},
+#define OP(id, text, operands, flags) [IR_##id] = {operands, sizeof(operands) - 1, flags, operands[0] == 'p'},
 #include "jit/ir_ops.def"
 #undef OP
 };
@@ -91,6 +91,7 @@ ebpf_result_t jit_refuse(struct jit *j, uint32_t pc)
 
 // --- values --------------------------------------------------------------------------------------
 
+// Field by field: compilers make slow string instructions of structures of this size.
 uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_t b, int64_t imm)
 {
     struct ir *ir = &j->ir;
@@ -99,20 +100,43 @@ uint32_t ir_new(struct jit *j, enum ir_op op, uint8_t width, uint32_t a, uint32_
         return IR_NONE;
     }
     m->size -= sizeof(struct ir_value);
-    uint32_t value = ir->value_count++;
-    *ir_at(ir, value) =
-        (struct ir_value){.op = (uint8_t)op, .width = width, .reg = IR_REG_NONE, .a = a, .b = b, .imm = imm};
-    return value;
+    ir->counted = ir->tidy = false;
+    struct ir_value *v = ir_at(ir, ir->value_count);
+    v->op = (uint8_t)op;
+    v->width = width;
+    v->cond = v->cwidth = v->flags = v->scale = 0;
+    v->reg = IR_REG_NONE;
+    v->mark = 0;
+    v->slot = v->uses = 0;
+    v->block = v->next = IR_NONE;
+    v->a = a;
+    v->b = b;
+    v->c = v->d = IR_NONE;
+    v->disp = 0;
+    v->pc = 0;
+    v->imm = imm;
+    return ir->value_count++;
 }
 
 uint32_t ir_new_like(struct jit *j, const struct ir_value *like)
 {
-    struct ir_value copy = *like;
-    uint32_t value = ir_new(j, IR_NOP, 64, IR_NONE, IR_NONE, 0);
-    if (value != IR_NONE) {
-        copy.next = copy.block = IR_NONE;
-        *ir_at(&j->ir, value) = copy;
+    uint32_t value = ir_new(j, like->op, like->width, like->a, like->b, like->imm);
+    if (value == IR_NONE) {
+        return IR_NONE;
     }
+    struct ir_value *v = ir_at(&j->ir, value);
+    v->cond = like->cond;
+    v->cwidth = like->cwidth;
+    v->flags = like->flags;
+    v->scale = like->scale;
+    v->reg = like->reg;
+    v->mark = like->mark;
+    v->slot = like->slot;
+    v->uses = like->uses;
+    v->c = like->c;
+    v->d = like->d;
+    v->disp = like->disp;
+    v->pc = like->pc;
     return value;
 }
 
@@ -226,7 +250,18 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc)
     if (ir->block_count >= ir->block_capacity && !ir_reserve_blocks(j, ir->block_count + 8)) {
         return IR_NONE;
     }
-    ir->blocks[ir->block_count] = (struct ir_block){.pc = pc};
+    struct ir_block *b = &ir->blocks[ir->block_count];
+    b->first = b->last = IR_NONE;
+    b->succ[0] = b->succ[1] = IR_NONE;
+    b->targets = b->preds = NULL;
+    b->target_count = b->pred_count = 0;
+    b->pc = pc;
+    b->order = b->idom = 0;
+    b->dom_first = b->dom_last = 0;
+    b->loop = IR_NONE;
+    b->depth = b->mark = 0;
+    b->cold = false;
+    b->extra = b->edge = 0;
     return ir->block_count++;
 }
 

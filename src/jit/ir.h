@@ -25,10 +25,11 @@ enum ir_op_flags {
     IR_IMM_B = 1 << 6,
 };
 
-struct ir_op_info {   // small: every walk over values looks here
+struct ir_op_info {   // 8 bytes: every walk over values looks here
     char operands[5]; // the first letters of a b c d, or "p"
     uint8_t count;    // letters
     uint8_t flags;    // enum ir_op_flags
+    bool listed;      // "p"
 };
 extern const struct ir_op_info ir_op_rows[IR_OP_COUNT];
 extern const char *const ir_op_texts[IR_OP_COUNT];
@@ -132,6 +133,9 @@ struct ir {
     uint32_t entry;     // block
     uint32_t func;      // number of the function
     uint32_t frame_low; // bytes of the program's frame below r10 that are in use; 0: none
+    bool acyclic;       // no edge leads back in `order`: ir_find_order saw none
+    bool counted;       // uses are right: nothing has changed them since ir_clean or ir_count_uses
+    bool tidy;          // so they are, and ir_clean would find nothing to do
     bool has_calls;     // calls another function
     bool has_helpers;   // build_function made HELPERs
     bool is_entry;
@@ -233,12 +237,12 @@ static inline uint32_t ir_pool_index(const struct ir *ir, const uint32_t *list)
 static inline uint32_t ir_operand_count(const struct ir_value *v)
 {
     const struct ir_op_info *info = ir_op_info(v->op);
-    return info->operands[0] == 'p' ? v->b : info->count;
+    return info->listed ? v->b : info->count;
 }
 static inline uint32_t *ir_operands(const struct ir *ir, struct ir_value *v)
 {
-    bool listed = ir_op_info(v->op)->operands[0] == 'p';
-    return listed ? ir_pool(ir, v) : (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a));
+    return ir_op_info(v->op)->listed ? ir_pool(ir, v)
+                                     : (uint32_t *)(void *)((uint8_t *)v + offsetof(struct ir_value, a));
 }
 static inline uint32_t *ir_operand(const struct ir *ir, struct ir_value *v, uint32_t i)
 {
@@ -286,8 +290,7 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc);
 bool ir_reserve_blocks(struct jit *j, uint32_t count) MUST_CHECK;
 static inline uint32_t ir_successor_count(const struct ir_block *b)
 {
-    return b->target_count != 0 ? b->target_count
-                                : (uint32_t)(b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE);
+    return b->succ[1] != IR_NONE ? 2 : b->succ[0] != IR_NONE ? 1 : b->target_count;
 }
 static inline uint32_t ir_successor(const struct ir_block *b, uint32_t i)
 {
@@ -300,10 +303,13 @@ void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count);
 // Finds blocks that are reached (others leave ir.order, and their edges go), in reverse post-order; sets
 // blocks[].order.
 ebpf_result_t ir_find_order(struct jit *j) MUST_CHECK;
+// The same as ir_find_order when all that happened was that blocks went to the end of their only
+// predecessor; they are empty.
+void ir_drop_merged(struct ir *ir);
 // By block: the places of its edges to succ[0] and succ[1], which are not the same, among the predecessors
 // there. Edges stay where they are until ir_find_order takes out those of blocks that are not reached.
 ebpf_result_t ir_list_places(struct jit *j, uint32_t (**places)[2]) MUST_CHECK;
-// Dominators and loops, over ir.order. Needs ir_find_order.
+// Dominators and loops, over ir.order. Needs ir_find_order. Uses ir_block.extra.
 ebpf_result_t ir_find_loops(struct jit *j) MUST_CHECK;
 static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)
 {
@@ -315,10 +321,11 @@ static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)
 
 // Forwards copies, folds PHIs of one value, removes what nothing needs; sets uses. (ir_clean.c)
 ebpf_result_t ir_clean(struct jit *j) MUST_CHECK;
-// The same, and `narrow` sees every value that is left and whose upper half nobody looks at, once,
-// definitions first. It may make it a COPY of its operand `a` (true: then its users are redirected), or a
+// The same, and `narrow` sees every value of 64 bits that is left and whose upper half nobody looks at, once,
+// in any order. It may make it a COPY of its operand `a` (true: then its users are redirected), or a
 // narrower one.
 struct ir_narrowing {
+    uint64_t ops; // bits by enum ir_op: what `narrow` wants to see
     bool (*narrow)(void *user, uint32_t value);
     void *user;
 };

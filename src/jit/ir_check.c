@@ -204,10 +204,10 @@ static const char *check_edges(const struct ir *ir, uint32_t block)
     return NULL;
 }
 
-// No two blocks have the same, and sums of few are the same by chance only.
-static uint32_t hash_of(uint32_t block)
+// No two blocks or values have the same, and sums of few are the same by chance only.
+static uint32_t hash_of(uint32_t number)
 {
-    uint32_t hash = (block ^ block >> 16) * 0x7feb352du;
+    uint32_t hash = (number ^ number >> 16) * 0x7feb352du;
     hash = (hash ^ hash >> 15) * 0x846ca68bu;
     return hash ^ hash >> 16;
 }
@@ -235,6 +235,24 @@ static const char *check_sum(const struct ir *ir, uint32_t block)
     return ir_block_at(ir, block)->extra == 0 ? NULL : "a block is reached from others than its predecessors";
 }
 
+// Uses that values have, less those that they say.
+static const char *check_uses(const struct ir *ir)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < ir->order_count && ir->counted; i++) {
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
+            struct ir_value *v = ir_at(ir, n);
+            const uint32_t *list = ir_operands(ir, v);
+            uint32_t count = ir_operand_count(v);
+            for (uint32_t k = 0; k < count; k++) {
+                sum += list[k] != IR_NONE ? hash_of(list[k]) : 0;
+            }
+            sum -= v->uses * hash_of(n);
+        }
+    }
+    return sum == 0 ? NULL : "uses are counted wrong";
+}
+
 static const char *check_all(struct check *c, const char *(*check)(const struct ir *ir, uint32_t block))
 {
     const char *wrong = NULL;
@@ -254,6 +272,7 @@ const char *ir_check(const struct jit *j, uint32_t *where)
     }
     wrong = wrong != NULL ? wrong : check_all(&c, check_ends);
     wrong = wrong != NULL ? wrong : check_all(&c, check_edges);
+    wrong = wrong != NULL ? wrong : check_uses(&j->ir);
     if (wrong == NULL) {
         sum_edges(&j->ir);
         wrong = check_all(&c, check_sum);

@@ -1,49 +1,54 @@
 // SPDX-License-Identifier: MIT
 // ir_loops: order of the blocks, dominators and loops of a function. Without recursion; stacks are in the
-// workspace. Dominators: the semi-NCA algorithm; L. Georgiadis, R. E. Tarjan, R. F. Werneck, "Finding
-// Dominators in Practice".
+// workspace. Dominators of graphs with odd loops: the semi-NCA algorithm; L. Georgiadis, R. E. Tarjan, R. F.
+// Werneck, "Finding Dominators in Practice".
 #include "jit/ir.h"
 
 struct visit {
     uint32_t block, next; // successor that comes next
 };
 
-static void reset(struct ir *ir)
-{
-    for (uint32_t b = 1; b < ir->block_count; b++) {
-        ir->blocks[b].order = UINT32_MAX;
-    }
-}
+// What `order` says of a block before the walk leaves it. Only the entry, which is left last, can get place
+// 0.
+#define OPEN   0
+#define UNSEEN UINT32_MAX
 
-// Puts blocks into ir->order in post-order; `order` of those that were seen is 0 meanwhile.
-static uint32_t walk(struct ir *ir, struct visit *stack)
-{
-    uint32_t depth = 1, count = 0;
-    stack[0] = (struct visit){ir->entry, 0};
-    ir->blocks[ir->entry].order = 0;
-    while (depth != 0) {
-        struct visit *v = &stack[depth - 1];
-        const struct ir_block *b = ir_block_at(ir, v->block);
-        if (v->next == ir_successor_count(b)) {
-            ir->order[count++] = v->block;
-            depth--;
-            continue;
-        }
-        uint32_t to = ir_successor(b, v->next++);
-        if (ir->blocks[to].order == UINT32_MAX) {
-            ir->blocks[to].order = 0;
-            stack[depth++] = (struct visit){to, 0};
-        }
-    }
-    return count;
-}
+struct walk {
+    uint32_t from;  // ir->order is filled from its end down to here
+    uint32_t edges; // of blocks that are reached, less those in the lists of predecessors there
+    bool loops;
+};
 
-static void reverse(uint32_t *list, uint32_t count)
+static struct walk walk(struct ir *ir, struct visit *stack)
 {
-    for (uint32_t i = 0; i < count / 2; i++) {
-        uint32_t swap = list[i];
-        list[i] = list[count - 1 - i];
-        list[count - 1 - i] = swap;
+    struct walk w = {.from = ir->block_count - 1};
+    struct visit at = {ir->entry, 0};
+    struct ir_block *const blocks = ir->blocks, *b = &blocks[ir->entry];
+    uint32_t *const order = ir->order;
+    uint32_t depth = 0, count = ir_successor_count(b);
+    b->order = OPEN;
+    for (;;) {
+        while (at.next < count) {
+            uint32_t to = ir_successor(b, at.next++);
+            struct ir_block *next = &blocks[to];
+            w.loops = w.loops || next->order == OPEN;
+            if (next->order == UNSEEN) {
+                stack[depth++] = at;
+                at = (struct visit){to, 0};
+                b = next;
+                b->order = OPEN;
+                count = ir_successor_count(b);
+            }
+        }
+        w.edges += count - b->pred_count;
+        b->order = --w.from;
+        order[w.from] = at.block;
+        if (depth == 0) {
+            return w;
+        }
+        at = stack[--depth];
+        b = &blocks[at.block];
+        count = ir_successor_count(b);
     }
 }
 
@@ -54,20 +59,27 @@ static void cut(struct ir *ir)
         struct ir_block *b = ir_block_at(ir, ir->order[i]);
         uint32_t left = 0;
         for (uint32_t p = 0; p < b->pred_count; p++) {
-            if (ir_block_at(ir, b->preds[p])->order != UINT32_MAX) {
+            if (ir_block_at(ir, b->preds[p])->order != UNSEEN) {
                 ir_move_edge(ir, b, left++, p);
             }
         }
         ir_keep_edges(ir, b, left);
     }
+}
+
+static void drop_unseen(struct ir *ir, uint32_t from)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir->order[i] = ir->order[i + from];
+        ir->blocks[ir->order[i]].order = i;
+    }
     for (uint32_t n = 1; n < ir->block_count; n++) {
         struct ir_block *b = ir_block_at(ir, n);
-        if (b->order != UINT32_MAX) {
-            continue;
+        if (b->order == UNSEEN) {
+            b->succ[0] = b->succ[1] = IR_NONE;
+            b->target_count = b->pred_count = 0;
+            b->first = b->last = IR_NONE;
         }
-        b->succ[0] = b->succ[1] = IR_NONE;
-        b->target_count = b->pred_count = 0;
-        b->first = b->last = IR_NONE;
     }
 }
 
@@ -79,18 +91,96 @@ ebpf_result_t ir_find_order(struct jit *j)
     if (stack == NULL) {
         return EBPF_NO_MEMORY;
     }
-    reset(ir);
-    ir->order_count = walk(ir, stack);
-    reverse(ir->order, ir->order_count);
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->blocks[ir->order[i]].order = i;
+    for (uint32_t b = 1; b < ir->block_count; b++) {
+        ir->blocks[b].order = UNSEEN;
     }
-    cut(ir);
+    struct walk w = walk(ir, stack);
+    ir->order_count = ir->block_count - 1 - w.from;
+    if (w.from != 0) {
+        drop_unseen(ir, w.from);
+    }
+    if (w.edges != 0) {
+        cut(ir);
+    }
+    ir->acyclic = !w.loops;
     jit_rewind(j, mark);
     return EBPF_SUCCESS;
 }
 
-// --- dominators ----------------------------------------------------------------------------------
+// What came before a block that left is at its end now: the walk would go the same way.
+void ir_drop_merged(struct ir *ir)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        b->order = b->first != IR_NONE ? count : UNSEEN;
+        if (b->first != IR_NONE) {
+            ir->order[count++] = ir->order[i];
+        }
+    }
+    ir->order_count = count;
+}
+
+// --- dominators where every loop is entered by its head ------------------------------------------
+
+// The tree of dominators grows in the order of the blocks. Meanwhile `dom_first` of a block is its depth in
+// the tree, and `extra` is a block far above it, whose depth follows from its own: any block above is reached
+// in few steps.
+static uint32_t common_above(const struct ir_block *blocks, uint32_t a, uint32_t b)
+{
+    while (a != b) {
+        const struct ir_block *x = &blocks[a], *y = &blocks[b];
+        if (x->dom_first == y->dom_first) {
+            bool far = x->extra != y->extra;
+            a = far ? x->extra : x->idom;
+            b = far ? y->extra : y->idom;
+        } else if (x->dom_first > y->dom_first) {
+            a = blocks[x->extra].dom_first >= y->dom_first ? x->extra : x->idom;
+        } else {
+            b = blocks[y->extra].dom_first >= x->dom_first ? y->extra : y->idom;
+        }
+    }
+    return a;
+}
+
+// Edges back say nothing. IR_NONE when there are no others: the form is broken.
+static inline uint32_t find_idom(const struct ir_block *blocks, const struct ir_block *b)
+{
+    uint32_t idom = IR_NONE;
+    for (uint32_t p = 0; p < b->pred_count; p++) {
+        uint32_t pred = b->preds[p];
+        if (blocks[pred].order < b->order) {
+            idom = idom == IR_NONE ? pred : common_above(blocks, idom, pred);
+        }
+    }
+    return idom;
+}
+
+static void grow_tree(struct ir *ir)
+{
+    struct ir_block *const blocks = ir->blocks, *b = &blocks[ir->entry];
+    uint32_t idom = ir->entry;
+    blocks[IR_NONE].extra = b->extra = ir->entry;
+    b->dom_first = 0;
+    b->dom_last = 1;
+    b->loop = b->idom = IR_NONE;
+    b->depth = 0;
+    for (uint32_t i = 1; i < ir->order_count; i++) {
+        b = &blocks[ir->order[i]];
+        idom = find_idom(blocks, b);
+        const struct ir_block *up = &blocks[idom], *far = &blocks[up->extra];
+        uint32_t farther = far->extra;
+        bool even = up->dom_first - far->dom_first == far->dom_first - blocks[farther].dom_first;
+        b->idom = idom;
+        b->dom_first = up->dom_first + 1;
+        b->extra = even ? farther : idom;
+        b->dom_last = 1; // size of the subtree
+        b->loop = IR_NONE;
+        b->depth = 0;
+    }
+}
+
+// --- dominators of any graph ---------------------------------------------------------------------
 
 // Working state: blocks by their number in a depth-first walk, the entry being 0. Of the forest that grows
 // from the last block to the first, `ancestor` is compressed and `label` is the block with the least `semi`
@@ -170,6 +260,7 @@ static void find_nearest(struct dominators *d)
 {
     struct ir *ir = d->ir;
     ir->blocks[ir->entry].idom = IR_NONE;
+    ir->blocks[ir->entry].dom_last = 1;
     for (uint32_t w = 1; w < d->count; w++) {
         uint32_t idom = d->parent[w];
         while (idom > d->semi[w]) {
@@ -177,6 +268,7 @@ static void find_nearest(struct dominators *d)
         }
         d->idom[w] = idom;
         ir->blocks[d->block[w]].idom = d->block[idom];
+        ir->blocks[d->block[w]].dom_last = 1;
     }
 }
 
@@ -205,29 +297,70 @@ static ebpf_result_t find_idoms(struct jit *j)
 }
 
 // Pre-order numbers of the dominator tree from the sizes of its subtrees: children come after their parents
-// in ir->order, so one pass up and one down are enough.
+// in ir->order, so one pass up and one down are enough. dom_last is 1 in each block.
 static void number_tree(struct ir *ir)
 {
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->blocks[ir->order[i]].dom_last = 1; // size of the subtree
+    struct ir_block *const blocks = ir->blocks, *entry = &blocks[ir->entry];
+    const uint32_t *const order = ir->order;
+    uint32_t count = ir->order_count;
+    for (uint32_t i = count; i-- > 1;) {
+        const struct ir_block *b = &blocks[order[i]];
+        blocks[b->idom].dom_last += b->dom_last;
     }
-    for (uint32_t i = ir->order_count; i-- > 1;) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        ir->blocks[b->idom].dom_last += b->dom_last;
-    }
-    struct ir_block *entry = ir_block_at(ir, ir->entry);
     entry->dom_first = 1;
     entry->extra = 2; // number of the next child
-    for (uint32_t i = 1; i < ir->order_count; i++) {
-        struct ir_block *b = ir_block_at(ir, ir->order[i]), *up = ir_block_at(ir, b->idom);
-        b->dom_first = up->extra;
-        up->extra += b->dom_last;
-        b->extra = b->dom_first + 1;
+    for (uint32_t i = 1; i < count; i++) {
+        struct ir_block *b = &blocks[order[i]], *up = &blocks[b->idom];
+        uint32_t first = up->extra, size = b->dom_last;
+        up->extra = first + size;
+        b->dom_first = first;
+        b->dom_last = first + size - 1;
+        b->extra = first + 1;
     }
+}
+
+static bool is_back_edge(const struct ir *ir, uint32_t from, uint32_t to)
+{
+    return ir_dominates(ir, to, from);
+}
+
+struct heads {
+    uint32_t count, edges; // heads of loops; edges of the whole function
+};
+
+// `depth` of heads becomes 1. False: an edge back goes to a block that does not dominate where it begins.
+static bool find_heads(struct ir *ir, struct heads *heads)
+{
+    bool all = true;
+    *heads = (struct heads){0};
     for (uint32_t i = 0; i < ir->order_count; i++) {
         struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        b->dom_last += b->dom_first - 1;
+        b->depth = 0;
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            if (ir_block_at(ir, b->preds[p])->order >= i) {
+                bool back = is_back_edge(ir, b->preds[p], ir->order[i]);
+                all = all && back;
+                b->depth |= back;
+            }
+        }
+        heads->count += b->depth;
+        heads->edges += b->pred_count;
     }
+    return all;
+}
+
+static ebpf_result_t find_dominators(struct jit *j, struct heads *heads)
+{
+    struct ir *ir = &j->ir;
+    grow_tree(ir);
+    number_tree(ir);
+    *heads = (struct heads){0};
+    if (!ir->acyclic && !find_heads(ir, heads)) {
+        TRY(find_idoms(j));
+        number_tree(ir);
+        (void)find_heads(ir, heads);
+    }
+    return EBPF_SUCCESS;
 }
 
 // --- loops ---------------------------------------------------------------------------------------
@@ -238,11 +371,6 @@ static uint32_t outermost(const struct ir *ir, uint32_t loop)
         loop = ir->loops[loop].parent;
     }
     return loop;
-}
-
-static bool is_back_edge(const struct ir *ir, uint32_t from, uint32_t to)
-{
-    return ir_dominates(ir, to, from);
 }
 
 // Everything from which a block of the stack is reached without passing the head belongs to the loop.
@@ -281,9 +409,6 @@ static void find_loop(struct ir *ir, uint32_t head, uint32_t *stack)
             stack[depth++] = b->preds[p];
         }
     }
-    if (depth == 0) {
-        return;
-    }
     uint32_t loop = ir->loop_count++;
     ir->loops[loop] = (struct ir_loop){head, IR_NONE};
     b->loop = loop;
@@ -301,30 +426,6 @@ static void set_depths(struct ir *ir)
     }
 }
 
-static uint32_t count_edges(const struct ir *ir)
-{
-    uint32_t edges = 0;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        edges += ir->blocks[ir->order[i]].pred_count;
-    }
-    return edges;
-}
-
-static uint32_t count_heads(const struct ir *ir)
-{
-    uint32_t heads = 0;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t p = 0; p < b->pred_count; p++) {
-            if (is_back_edge(ir, b->preds[p], ir->order[i])) {
-                heads++;
-                break;
-            }
-        }
-    }
-    return heads;
-}
-
 static ebpf_result_t reserve_loops(struct jit *j, uint32_t count)
 {
     struct ir *ir = &j->ir;
@@ -336,26 +437,28 @@ static ebpf_result_t reserve_loops(struct jit *j, uint32_t count)
         return EBPF_NO_MEMORY;
     }
     ir->loops[IR_NONE] = (struct ir_loop){0};
+    ir->loop_count = 1;
     return EBPF_SUCCESS;
 }
 
 ebpf_result_t ir_find_loops(struct jit *j)
 {
     struct ir *ir = &j->ir;
-    TRY(find_idoms(j));
-    number_tree(ir);
-    TRY(reserve_loops(j, count_heads(ir) + 1));
+    struct heads heads;
+    TRY(find_dominators(j, &heads));
+    TRY(reserve_loops(j, heads.count + 1));
+    if (heads.count == 0) {
+        return EBPF_SUCCESS;
+    }
     size_t mark = j->memory.used;
-    uint32_t *stack = jit_room(j, count_edges(ir) + 1, sizeof(*stack));
+    uint32_t *stack = jit_room(j, heads.edges + 1, sizeof(*stack));
     if (stack == NULL) {
         return EBPF_NO_MEMORY;
     }
-    ir->loop_count = 1;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->blocks[ir->order[i]].loop = IR_NONE;
-    }
     for (uint32_t i = ir->order_count; i-- > 0;) { // inner heads come later
-        find_loop(ir, ir->order[i], stack);
+        if (ir->blocks[ir->order[i]].depth != 0) {
+            find_loop(ir, ir->order[i], stack);
+        }
     }
     set_depths(ir);
     jit_rewind(j, mark);

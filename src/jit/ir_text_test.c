@@ -227,6 +227,20 @@ static void broken_edges_of_wide_joins_are_found(void)
     CHECK(ir_check(&jit, &where) == NULL);
 }
 
+static void uses_are_counted_right_or_not_at_all(void)
+{
+    uint32_t line, where;
+    REQUIRE_OK(parse(all_shapes, &line));
+    REQUIRE_OK(ir_clean(&jit));
+    CHECK(jit.ir.counted && ir_check(&jit, &where) == NULL);
+    ir_at(&jit.ir, 2)->uses++;
+    CHECK_STR(ir_check(&jit, &where), "uses are counted wrong");
+    jit.ir.counted = false;
+    CHECK(ir_check(&jit, &where) == NULL);
+    ir_count_uses(&jit.ir);
+    CHECK(jit.ir.counted && ir_check(&jit, &where) == NULL);
+}
+
 // Workspaces of every size: an error, nothing else.
 static void a_small_workspace_is_an_error(void)
 {
@@ -250,5 +264,6 @@ TEST_SUITE(ir_text)
     RUN(what_is_no_text_of_the_form_is_refused);
     RUN(broken_forms_are_found);
     RUN(broken_edges_of_wide_joins_are_found);
+    RUN(uses_are_counted_right_or_not_at_all);
     RUN(a_small_workspace_is_an_error);
 }

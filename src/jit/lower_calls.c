@@ -270,6 +270,7 @@ ebpf_result_t lower_calls(struct jit *j)
         return EBPF_SUCCESS;
     }
     struct lowering l = {.j = j, .old_blocks = j->ir.block_count};
+    j->ir.counted = j->ir.tidy = false;
     for (uint32_t b = 1; b < l.old_blocks; b++) {
         ir_block_at(&j->ir, b)->extra = IR_NONE; // the block that it ends in, when it has been split
     }

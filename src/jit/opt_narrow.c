@@ -20,6 +20,11 @@ static bool is_narrowable(const struct ir *ir, const struct ir_value *v)
     }
 }
 
+#define BIT(op) ((uint64_t)1 << IR_##op)
+#define NARROWED                                                                                             \
+    (BIT(ADD) | BIT(SUB) | BIT(MUL) | BIT(AND) | BIT(OR) | BIT(XOR) | BIT(NEG) | BIT(SHL) | BIT(ZEXT) |      \
+     BIT(SEXT))
+
 static bool narrow(void *user, uint32_t value)
 {
     struct opt *o = user;
@@ -40,6 +45,6 @@ static bool narrow(void *user, uint32_t value)
 
 ebpf_result_t opt_narrow(struct opt *o)
 {
-    const struct ir_narrowing narrowing = {narrow, o};
+    const struct ir_narrowing narrowing = {NARROWED, narrow, o};
     return ir_clean_narrowing(o->j, &narrowing);
 }

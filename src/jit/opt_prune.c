@@ -263,9 +263,9 @@ ebpf_result_t opt_prune(struct jit *j)
     if (!merged && !p.changed) {
         return EBPF_SUCCESS;
     }
-    TRY(ir_clean(j));
     if (merged) {
-        TRY(ir_find_order(j));
+        ir_drop_merged(&j->ir);
     }
+    TRY(ir_clean(j));
     return ir_find_loops(j);
 }

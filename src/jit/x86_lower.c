@@ -481,7 +481,10 @@ static bool legal(const struct jit *j, const struct ir_value *v)
 ebpf_result_t x86_lower(struct jit *j)
 {
     struct lowering l = {.j = j, .ir = &j->ir};
-    ir_count_uses(l.ir);
+    if (!l.ir->counted) {
+        ir_count_uses(l.ir);
+    }
+    l.ir->counted = l.ir->tidy = false;
     for (uint32_t i = 0; i < l.ir->order_count && !l.full; i++) {
         l.block = l.ir->order[i];
         l.previous = IR_NONE;
