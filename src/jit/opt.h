@@ -19,12 +19,42 @@ static inline struct opt_fact opt_exactly(uint64_t value)
     return (struct opt_fact){value, value, value};
 }
 struct opt_fact opt_below(uint64_t max); // 0..max
-struct opt_fact opt_join(struct opt_fact a, struct opt_fact b);
-struct opt_fact opt_meet(struct opt_fact a, struct opt_fact b);
-bool opt_includes(struct opt_fact outer, struct opt_fact inner);
 static inline bool opt_is_empty(struct opt_fact f)
 {
     return f.min > f.max;
+}
+// All bits up to the highest one.
+static inline uint64_t opt_smear(uint64_t bits)
+{
+    return bits == 0 ? 0 : UINT64_MAX >> __builtin_clzll(bits);
+}
+// What bits and range say together; there is such a number.
+static inline struct opt_fact opt_within(uint64_t may, uint64_t min, uint64_t max)
+{
+    max = min_u64(max, may);
+    may = min == max ? min : may & opt_smear(max);
+    max = min_u64(max, may);
+    return (struct opt_fact){may, min, max};
+}
+static inline struct opt_fact opt_meet(struct opt_fact a, struct opt_fact b)
+{
+    uint64_t min = a.min > b.min ? a.min : b.min, max = min_u64(a.max, b.max);
+    if (min > max || min > (a.may & b.may)) {
+        return (struct opt_fact){0, 1, 0};
+    }
+    return opt_within(a.may & b.may, min, max);
+}
+static inline bool opt_includes(struct opt_fact outer, struct opt_fact inner)
+{
+    return opt_is_empty(inner) ||
+           ((inner.may & ~outer.may) == 0 && outer.min <= inner.min && inner.max <= outer.max);
+}
+static inline struct opt_fact opt_join(struct opt_fact a, struct opt_fact b)
+{
+    if (opt_is_empty(a) || opt_is_empty(b)) {
+        return opt_is_empty(a) ? b : a;
+    }
+    return (struct opt_fact){a.may | b.may, min_u64(a.min, b.min), a.max > b.max ? a.max : b.max};
 }
 // Of the low `width` bits.
 struct opt_fact opt_cut(struct opt_fact f, unsigned width);
@@ -37,6 +67,17 @@ void opt_signed_range(struct opt_fact f, unsigned width, int64_t *least, int64_t
 // Fact of what `v` computes from operands a to d with the facts *in[]; v is no PHI. Those that it does not
 // have are not looked at.
 struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact *const in[4]);
+// The same of a PURE operation, or a LOAD, whose operands have the facts *a and *b; of SELECT those of c and
+// d.
+void opt_compute(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,
+                 struct opt_fact *out);
+// Of an operation that is not PURE.
+static inline struct opt_fact opt_result_fact(const struct ir_value *v)
+{
+    bool bits = v->op == IR_LOAD || v->op == IR_LOADBE || (v->op >= IR_FETCH_ADD && v->op <= IR_CMPXCHG);
+    uint64_t mask = bits ? fold_mask(v->width) : UINT64_MAX;
+    return (struct opt_fact){mask, 0, mask};
+}
 // What `value` can be, from its operation and those of its operands alone. For any pass.
 struct opt_fact opt_fact_alone(const struct ir *ir, uint32_t value);
 
@@ -51,13 +92,25 @@ enum opt_truth { OPT_UNKNOWN, OPT_FALSE, OPT_TRUE };
 enum opt_truth opt_decide(unsigned cond, unsigned cwidth, struct opt_fact a, struct opt_fact b);
 // *a and *b become what is left of them when it holds.
 void opt_assume(unsigned cond, unsigned cwidth, struct opt_fact *a, struct opt_fact *b);
+// The same for a comparison with a number. It, and in opt_decide_number the fact, has no bits beyond
+// `cwidth`.
+enum opt_truth opt_decide_number(unsigned cond, unsigned cwidth, const struct opt_fact *a, uint64_t number);
+enum opt_effect { OPT_IMPOSSIBLE, OPT_NOTHING, OPT_LEARNT }; // *left is what is left of *a with OPT_LEARNT
+enum opt_effect opt_assume_number(unsigned cond, unsigned cwidth, const struct opt_fact *a, uint64_t number,
+                                  struct opt_fact *left);
 // a cond b is the same as b (result) a.
 unsigned opt_swapped(unsigned cond);
 
 // --- facts of a whole function (opt_facts.c) -----------------------------------------------------
 
+// What is learnt where a BRANCH goes one of its ways: facts of two values, or of one, or none: IR_NONE.
+struct opt_learnt {
+    uint32_t a, b;
+    struct opt_fact fact_a, fact_b;
+};
 struct opt_saved {
-    uint32_t value, block; // in whose part of the dominator tree the fact held
+    uint32_t value,
+        last; // last block, by dom_first, of the part of the dominator tree where the new one holds
     struct opt_fact fact;
 };
 struct opt {
@@ -68,21 +121,20 @@ struct opt {
     uint32_t *tree;                  // blocks in pre-order of the dominator tree
     struct opt_saved *saved;
     uint32_t saved_count, saved_capacity;
-    uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1]
-    uint32_t *table;       // of value numbers
-    uint16_t *tags;        // of what stands there: more of its hash
-    uint32_t table_mask;
-    size_t mark;               // of the workspace
-    uint32_t pc;               // of the value that is rewritten
-    uint32_t block, prev;      // where the rewriting is: new values go behind `prev`
-    struct opt_fact *incoming; // by PHI: what has come along its edges in this round
-    unsigned round;            // of finding facts
-    uint32_t at;               // position in `tree` of the round's walk
-    bool again;                // the round found a reason for another one
-    bool whole;                // the round looks at all values
-    bool flows;                // the rewriting walk finds the facts of PHIs
-    bool changed;              // something that another round may profit from
-    bool full;                 // the workspace was
+    uint32_t (*places)[2]; // by block: place among the predecessors of succ[0] and succ[1] that have several
+    uint32_t *table;       // of value numbers: the value below, more of its hash above
+    uint32_t table_mask, tag_mask; // tag_mask: which bits are of the hash
+    size_t mark;                   // of the workspace
+    uint32_t pc;                   // of the value that is rewritten
+    uint32_t block, prev;          // where the rewriting is: new values go behind `prev`
+    struct opt_fact *incoming;     // by PHI: what has come along its edges in this round
+    unsigned round;                // of finding facts
+    uint32_t at;                   // position in `tree` of the round's walk
+    bool again;                    // the round found a reason for another one
+    bool turns;                    // the function has loops
+    bool flows;                    // the rewriting walk finds the facts of PHIs
+    bool changed;                  // something that another round may profit from
+    bool full;                     // the workspace was
 };
 
 // Gets ready for facts. opt_fini gives back all memory that was allocated since.
@@ -95,12 +147,18 @@ ebpf_result_t opt_find_facts(struct opt *o) MUST_CHECK;
 // The same, and value numbers, for a walk over `tree` that rewrites and calls opt_enter, opt_update and
 // opt_leave: where there are no loops, facts are found on that walk.
 ebpf_result_t opt_prepare_walk(struct opt *o) MUST_CHECK;
+static inline const struct opt_fact *opt_fact_at(const struct opt *o, uint32_t value)
+{
+    return &o->facts[value < o->fact_count ? value : IR_NONE]; // which says nothing
+}
 static inline struct opt_fact opt_fact_of(const struct opt *o, uint32_t value)
 {
-    return value < o->fact_count ? o->facts[value] : OPT_TOP;
+    return *opt_fact_at(o, value);
 }
 // Sets the fact of `value` from its operands as they are known here.
 void opt_update(struct opt *o, uint32_t value);
+// What is learnt when `end`, a BRANCH, goes to its successor `edge`. False: it cannot. (opt_refine.c)
+bool opt_learn(const struct opt *o, const struct ir_value *end, unsigned edge, struct opt_learnt *l);
 // For a walk over `tree`: facts of conditions hold while the walk is in the part of the tree under the edge.
 // Call with each block in turn. False: the block cannot be reached. opt_leave: its values have been
 // rewritten.
@@ -115,10 +173,54 @@ bool opt_counter_range(const struct opt *o, uint32_t phi, struct opt_fact start,
 
 // --- rewriting -----------------------------------------------------------------------------------
 
-// The dominating value that computes the same as `value`, or IR_NONE, and then this one is found from now on.
-// (opt_number.c)
+// Value numbers: a hash table of the operations without side effects that were met on the walk. What stands
+// there is used when it dominates. Probes are bounded, so that a full table only forgets. (opt_number.c)
+#define OPT_PROBES 8
 ebpf_result_t opt_init_numbers(struct opt *o) MUST_CHECK;
-uint32_t opt_number(struct opt *o, uint32_t value);
+// Whether `other`, which stands in the table, computes the same as `v`, and dominates it: if not, that part
+// of the tree is left for good.
+enum opt_match { OPT_OTHER, OPT_LEFT, OPT_SAME };
+enum opt_match opt_match_number(const struct opt *o, uint32_t other, const struct ir_value *v);
+_Static_assert(offsetof(struct ir_value, cwidth) == offsetof(struct ir_value, op) + 3 &&
+                   offsetof(struct ir_value, b) == offsetof(struct ir_value, a) + 4 &&
+                   offsetof(struct ir_value, d) == offsetof(struct ir_value, c) + 4,
+               "read at once");
+// Operation, width and condition at once: they stand together.
+static inline uint32_t opt_kind_of(const struct ir_value *v)
+{
+    return *(const uint32_t *)(const void *)&v->op;
+}
+// Neighbours, such as a and b, at once.
+static inline uint64_t opt_pair_at(const uint32_t *first)
+{
+    return *(const uint64_t *)(const void *)first;
+}
+// The dominating value that computes the same as `value`, which is PURE and neither COPY nor UNDEF, or
+// IR_NONE, and then this one is found from now on. Few operations have more than two operands and a number.
+static inline uint32_t opt_find_number(struct opt *o, uint32_t value, const struct ir_value *v)
+{
+    uint64_t imm = (uint64_t)v->imm ^ (uint64_t)opt_kind_of(v) << 32;
+    uint64_t hash = opt_pair_at(&v->a) * 0x9e3779b97f4a7c15 + imm * 0xd6e8feb86659fd93;
+    uint32_t tag = (uint32_t)(hash >> 24) & o->tag_mask, at = (uint32_t)(hash >> 48) & o->table_mask;
+    for (unsigned probe = 0; o->table[at] != 0 && probe < OPT_PROBES; probe++) {
+        // Other values than the same are seldom looked at: they are far away.
+        if (((o->table[at] ^ tag) & o->tag_mask) == 0) {
+            uint32_t other = o->table[at] & ~o->tag_mask;
+            enum opt_match match = opt_match_number(o, other, v);
+            if (match == OPT_SAME) {
+                return other;
+            }
+            if (match == OPT_LEFT) {
+                break;
+            }
+        }
+        at = (at + 1) & o->table_mask;
+    }
+    if ((value & o->tag_mask) == 0) {
+        o->table[at] = tag | value;
+    }
+    return IR_NONE;
+}
 // A new value where the rewriting is. IR_NONE: the workspace is full (o->full).
 uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint32_t b, int64_t imm);
 uint32_t opt_make_const(struct opt *o, uint64_t value);

@@ -122,7 +122,7 @@ static bool simplify_and(struct rewrite *r)
         return rewrite_keep(r, r->v->a);
     }
     if (r->number == 0xff || r->number == 0xffff || r->number == MAX_32) {
-        return rewrite_extend(r, IR_ZEXT, r->v->a, (unsigned)__builtin_popcountll(r->number));
+        return rewrite_extend(r, IR_ZEXT, r->v->a, r->number == MAX_32 ? 32 : r->number == 0xffff ? 16 : 8);
     }
     if (r->a->op == IR_AND && r->a->width >= r->v->width && inner_number(r, r->a, &inner)) {
         return rewrite_with(r, IR_AND, r->a->a, inner & r->number);
@@ -269,30 +269,10 @@ static bool simplify_bswap(struct rewrite *r)
 
 // --- all of them ---------------------------------------------------------------------------------
 
-// Constants come second, and else the older value first, so that equal operations look equal.
-static bool order_operands(struct rewrite *r)
-{
-    struct ir_value *v = r->v;
-    if ((ir_op_info(v->op)->flags & IR_COMM) == 0) {
-        return false;
-    }
-    bool number_a = r->a->op == IR_CONST;
-    if (number_a == r->has_number ? v->a <= v->b : !number_a) {
-        return false;
-    }
-    uint32_t first = v->b;
-    v->b = v->a;
-    v->a = first;
-    return true;
-}
-
 // Operations of 32 bits read past extensions.
 static bool read_sources(struct rewrite *r)
 {
     struct ir_value *v = r->v;
-    if (v->width != 32) {
-        return false;
-    }
     uint32_t a = rewrite_source(r, v->a), b = v->b != IR_NONE ? rewrite_source(r, v->b) : IR_NONE;
     if (a == v->a && b == v->b) {
         return false;
@@ -311,11 +291,9 @@ bool opt_algebra(struct rewrite *r)
         [IR_SMOD] = simplify_signed, [IR_NEG] = simplify_neg,     [IR_ZEXT] = simplify_zext,
         [IR_SEXT] = simplify_sext,   [IR_BSWAP] = simplify_bswap,
     };
-    if (order_operands(r)) {
-        rewrite_init(r, r->o, r->value);
-    }
     if (rules[r->v->op](r)) {
         return true;
     }
-    return r->v->op != IR_ZEXT && r->v->op != IR_SEXT && r->v->op != IR_BSWAP && read_sources(r);
+    const struct ir_value *v = r->v;
+    return v->width == 32 && v->op != IR_ZEXT && v->op != IR_SEXT && v->op != IR_BSWAP && read_sources(r);
 }

@@ -38,12 +38,14 @@ static bool settle(struct rewrite *r, enum opt_truth truth)
     return true;
 }
 
-static bool decide(struct rewrite *r)
+static bool decide(struct rewrite *r, const struct opt_fact *a, const struct opt_fact *b)
 {
-    struct opt_fact a = opt_fact_of(r->o, r->v->a), b = opt_fact_of(r->o, r->v->b);
-    enum opt_truth truth = opt_decide(r->v->cond, r->v->cwidth, a, b);
-    if (truth == OPT_UNKNOWN && r->v->a == r->v->b) {
-        truth = same_operands(r->v->cond);
+    const struct ir_value *v = r->v;
+    uint64_t number = (uint64_t)r->b->imm & fold_mask(v->cwidth);
+    enum opt_truth truth = r->b->op == IR_CONST ? opt_decide_number(v->cond, v->cwidth, a, number)
+                                                : opt_decide(v->cond, v->cwidth, *a, *b);
+    if (truth == OPT_UNKNOWN && v->a == v->b) {
+        truth = same_operands(v->cond);
     }
     return truth != OPT_UNKNOWN && settle(r, truth);
 }
@@ -85,10 +87,13 @@ static unsigned to_unsigned(unsigned cond)
     return unsigned_of[cond];
 }
 
-static bool drop_sign(struct rewrite *r, struct opt_fact a, struct opt_fact b)
+static bool drop_sign(struct rewrite *r, const struct opt_fact *a, const struct opt_fact *b)
 {
+    if (is_unsigned(r->v->cond)) {
+        return false;
+    }
     uint64_t most = fold_mask(r->v->cwidth - 1u);
-    if (is_unsigned(r->v->cond) || a.max > most || b.max > most) {
+    if (a->max > most || b->max > most) {
         return false;
     }
     r->v->cond = (uint8_t)to_unsigned(r->v->cond);
@@ -112,17 +117,17 @@ static bool to_32(struct rewrite *r)
     return true;
 }
 
-static bool narrow(struct rewrite *r)
+static bool narrow(struct rewrite *r, const struct opt_fact *a, const struct opt_fact *b)
 {
-    struct opt_fact a = opt_fact_of(r->o, r->v->a), b = opt_fact_of(r->o, r->v->b);
     if (r->v->cwidth != 64) {
         return false;
     }
-    if (a.max <= MAX_32 && b.max <= MAX_32 && is_unsigned(r->v->cond)) {
+    bool small_a = a->max <= MAX_32, small_b = b->max <= MAX_32;
+    if (small_a && small_b && is_unsigned(r->v->cond)) {
         return to_32(r);
     }
     if (r->v->cond == IR_SET || r->v->cond == IR_CLEAR) {
-        return (a.max <= MAX_32 || b.max <= MAX_32) && to_32(r);
+        return (small_a || small_b) && to_32(r);
     }
     // Extension keeps both orders.
     return is_extended(r->a) && is_extended(r->b) && to_32(r);
@@ -235,11 +240,11 @@ static bool compare_bit(struct rewrite *r, uint64_t number)
 static bool compare_swapped(struct rewrite *r, uint64_t number)
 {
     unsigned bits = (unsigned)r->a->imm;
-    uint64_t in[4] = {number}, swapped;
     if (r->a->op != IR_BSWAP || r->a->uses > 1 || bits > r->v->cwidth || number > fold_mask(bits) ||
-        opt_fact_of(r->o, r->a->a).max > fold_mask(bits)) {
+        opt_fact_at(r->o, r->a->a)->max > fold_mask(bits)) {
         return false;
     }
+    uint64_t in[4] = {number}, swapped;
     return fold_value(r->a, in, &swapped) && set_number(r, r->v->cond, r->a->a, swapped);
 }
 
@@ -259,11 +264,13 @@ static bool with_number(struct rewrite *r)
 }
 
 // A test of all bits that can be set.
-static bool test_all(struct rewrite *r, struct opt_fact a)
+static bool test_all(struct rewrite *r, const struct opt_fact *a)
 {
-    bool test = r->v->cond == IR_SET || r->v->cond == IR_CLEAR;
-    bool number = r->b->op == IR_CONST && (a.may & ~(uint64_t)r->b->imm) == 0;
-    if (!test || !(number || r->v->a == r->v->b)) {
+    if (r->v->cond != IR_SET && r->v->cond != IR_CLEAR) {
+        return false;
+    }
+    bool number = r->b->op == IR_CONST && (a->may & ~(uint64_t)r->b->imm) == 0;
+    if (!number && r->v->a != r->v->b) {
         return false;
     }
     return set_number(r, r->v->cond == IR_SET ? IR_NE : IR_EQ, r->v->a, 0);
@@ -277,15 +284,27 @@ static bool simplify_select(struct rewrite *r)
     return r->v->c == r->v->d && rewrite_keep(r, r->v->c);
 }
 
+// What is known of the low bits that are compared.
+static inline const struct opt_fact *low_fact(const struct rewrite *r, uint32_t value, struct opt_fact *room)
+{
+    const struct opt_fact *fact = opt_fact_at(r->o, value);
+    if (fact->max <= fold_mask(r->v->cwidth)) {
+        return fact;
+    }
+    *room = opt_cut(*fact, r->v->cwidth);
+    return room;
+}
+
 bool opt_compare(struct rewrite *r)
 {
-    if (r->v->op == IR_BRANCH && is_settled(r->v)) {
+    const struct ir_value *v = r->v;
+    struct opt_fact room_a, room_b;
+    if (v->op == IR_BRANCH && is_settled(v)) {
         return false;
     }
-    struct opt_fact a = opt_low(opt_fact_of(r->o, r->v->a), r->v->cwidth);
-    struct opt_fact b = opt_low(opt_fact_of(r->o, r->v->b), r->v->cwidth);
-    if (simplify_select(r) || decide(r) || number_goes_right(r) || drop_sign(r, a, b) || narrow(r) ||
-        read_sources(r) || lower(r)) {
+    const struct opt_fact *a = low_fact(r, v->a, &room_a), *b = low_fact(r, v->b, &room_b);
+    if (simplify_select(r) || decide(r, a, b) || number_goes_right(r) || drop_sign(r, a, b) ||
+        narrow(r, a, b) || read_sources(r) || lower(r)) {
         return true;
     }
     return (r->b->op == IR_CONST && with_number(r)) || test_all(r, a);

@@ -8,32 +8,42 @@
 #define ROUNDS 4 // that begin with hope
 #define GROWTH 8 // facts of new values, at a time; a multiple of 16 bytes
 
-// Marks of values.
-enum {
-    COUNTED = 1, // a PHI whose range the loop's test tells
-    MOVED = 2,   // its fact is not what it was in the round before, or is not under some condition
-};
+// Mark of a PHI whose range the loop's test tells.
+enum { COUNTED = 1 };
 // Marks of blocks.
 enum { AWAY, REACHED, VISITED };
 
 // --- places --------------------------------------------------------------------------------------
 
-// Place of each edge among the predecessors. The k-th edge from a block to another is the k-th in both lists.
-static void find_places(struct opt *o)
+// Whether a way back leads here: a block comes later in the walk than all its predecessors but those.
+static inline bool is_head(const struct ir *ir, uint32_t block)
+{
+    const struct ir_block *b = ir_block_at(ir, block);
+    if (b->pred_count == 1 && block != ir->entry) {
+        return false; // it would not be reached
+    }
+    for (uint32_t p = 0; p < b->pred_count; p++) {
+        if (ir_block_at(ir, b->preds[p])->dom_first >= b->dom_first) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Place of each edge among several predecessors. The k-th edge from a block to another is the k-th in both
+// lists.
+static void find_places(struct opt *o, uint32_t to)
 {
     const struct ir *ir = o->ir;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t to = ir->order[i];
-        const struct ir_block *b = ir_block_at(ir, to);
-        for (uint32_t p = 0; p < b->pred_count; p++) {
-            const struct ir_block *from = ir_block_at(ir, b->preds[p]);
-            uint32_t *places = o->places[b->preds[p]];
-            if (from->target_count != 0) {
-                continue;
-            }
-            bool second = from->succ[0] != to || (from->succ[1] == to && places[0] != UINT32_MAX);
-            places[second] = p;
+    const struct ir_block *b = ir_block_at(ir, to);
+    for (uint32_t p = 0; p < b->pred_count; p++) {
+        const struct ir_block *from = ir_block_at(ir, b->preds[p]);
+        uint32_t *places = o->places[b->preds[p]];
+        if (from->target_count != 0) {
+            continue;
         }
+        bool second = from->succ[0] != to || (from->succ[1] == to && places[0] != UINT32_MAX);
+        places[second] = p;
     }
 }
 
@@ -41,7 +51,7 @@ static ebpf_result_t allocate(struct opt *o)
 {
     struct jit *j = o->j;
     const struct ir *ir = o->ir;
-    o->saved_capacity = 2 * ir->order_count; // two for each block on the way, two for an edge that is left
+    o->saved_capacity = ir->order_count > 1 ? 2 * ir->order_count : 0; // two for each block on the way
     o->tree = jit_room(j, ir->order_count, sizeof(*o->tree));
     o->saved = jit_room(j, o->saved_capacity, sizeof(*o->saved));
     o->places = jit_room(j, ir->block_count, sizeof(*o->places));
@@ -59,11 +69,17 @@ ebpf_result_t opt_init(struct opt *o, struct jit *j)
     }
     o->mark = j->memory.used;
     TRY(allocate(o));
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        o->tree[ir_block_at(ir, ir->order[i])->dom_first - 1] = ir->order[i];
-    }
     memset(o->places, 0xff, ir->block_count * sizeof(*o->places));
-    find_places(o);
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        struct ir_block *b = ir_block_at(ir, block);
+        o->tree[b->dom_first - 1] = block;
+        b->mark = i == 0 ? REACHED : AWAY;
+        if (b->pred_count > 1 || i == 0) {
+            find_places(o, block);
+            o->turns = o->turns || is_head(ir, block);
+        }
+    }
     return EBPF_SUCCESS;
 }
 
@@ -78,19 +94,20 @@ static ebpf_result_t start_facts(struct opt *o)
     o->fact_limit = o->ir->value_count;
     o->fact_count = (uint32_t)align_up(o->fact_limit, 2);
     o->facts = jit_room(o->j, o->fact_count, sizeof(*o->facts));
-    for (uint32_t v = 0; o->facts != NULL && v < o->fact_count; v++) {
-        o->facts[v] = OPT_TOP;
+    if (o->facts == NULL) {
+        return EBPF_NO_MEMORY;
     }
-    return o->facts == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+    o->facts[IR_NONE] = OPT_TOP;
+    return EBPF_SUCCESS;
 }
 
 void *opt_room(struct opt *o, size_t bytes)
 {
-    bytes = (size_t)align_up(bytes, 16);
+    size_t before = o->j->memory.used;
     void *room = jit_room(o->j, bytes, 1);
     if (room != NULL && o->facts != NULL) {
         room = o->facts;
-        o->facts = (struct opt_fact *)(void *)((uint8_t *)room + bytes);
+        o->facts = (struct opt_fact *)(void *)((uint8_t *)room + (o->j->memory.used - before));
         memmove(o->facts, room, o->fact_count * sizeof(*o->facts));
     }
     return room;
@@ -125,46 +142,19 @@ void opt_leave_all(struct opt *o)
     restore(o, 0);
 }
 
-static void narrow(struct opt *o, uint32_t value, uint32_t block, struct opt_fact fact)
+// The fact of `value` is *fact in the part of the tree below `b`.
+static inline void narrow(struct opt *o, uint32_t value, const struct ir_block *b,
+                          const struct opt_fact *fact)
 {
     if (value >= o->fact_count || o->saved_count == o->saved_capacity ||
-        ir_at(o->ir, value)->op == IR_CONST || opt_includes(fact, o->facts[value])) {
+        ir_at(o->ir, value)->op == IR_CONST) {
         return;
     }
-    o->saved[o->saved_count++] = (struct opt_saved){value, block, o->facts[value]};
-    o->facts[value] = fact;
-}
-
-// Assumes that `end`, a BRANCH, goes to its successor `edge`. False: it cannot. Two facts at most are saved.
-static bool assume_edge(struct opt *o, const struct ir_value *end, unsigned edge, uint32_t block)
-{
-    uint32_t a_value = ir_resolve(o->ir, end->a);
-    bool number = (end->flags & IR_IMM) != 0;
-    uint32_t b_value = number ? IR_NONE : ir_resolve(o->ir, end->b);
-    struct opt_fact a = opt_fact_of(o, a_value);
-    struct opt_fact b = number ? opt_exactly((uint64_t)end->imm) : opt_fact_of(o, b_value);
-    unsigned cond = end->cond ^ edge;
-    if (!number && ((ir_at(o->ir, a_value)->mark | ir_at(o->ir, b_value)->mark) & MOVED) != 0) {
-        ir_at(o->ir, a_value)->mark |= MOVED;
-        ir_at(o->ir, b_value)->mark |= MOVED;
+    struct opt_fact *old = &o->facts[value];
+    if (fact->min > old->min || fact->max < old->max || (old->may & ~fact->may) != 0) {
+        o->saved[o->saved_count++] = (struct opt_saved){value, b->dom_last, *old};
+        *old = *fact;
     }
-    if (a_value == b_value && (cond == IR_EQ || cond == IR_NE)) {
-        return cond == IR_EQ;
-    }
-    opt_assume(cond, end->cwidth, &a, &b);
-    if (opt_is_empty(a) || opt_is_empty(b)) {
-        return false;
-    }
-    narrow(o, a_value, block, a);
-    if (!number && b_value != a_value) {
-        narrow(o, b_value, block, b);
-    }
-    return true;
-}
-
-static const struct ir_value *block_end(const struct opt *o, uint32_t block)
-{
-    return ir_at(o->ir, ir_block_at(o->ir, block)->last);
 }
 
 // The only predecessor, ways back to a loop's head left aside: what held there of values that are older than
@@ -188,70 +178,54 @@ static uint32_t way_in(const struct ir *ir, uint32_t block)
 bool opt_enter(struct opt *o, uint32_t block)
 {
     const struct ir *ir = o->ir;
-    struct ir_block *b = ir_block_at(ir, block);
-    while (o->saved_count != 0 && !ir_dominates(ir, o->saved[o->saved_count - 1].block, block)) {
+    const struct ir_block *b = ir_block_at(ir, block);
+    while (o->saved_count != 0 && o->saved[o->saved_count - 1].last < b->dom_first) {
         restore(o, o->saved_count - 1);
     }
-    uint32_t from = way_in(ir, block);
-    if (from == IR_NONE || block == ir->entry || b->mark == 0) {
-        return b->mark != 0;
+    if (block == ir->entry || b->mark == AWAY || (b->pred_count != 1 && !o->turns)) {
+        return b->mark != AWAY;
     }
+    uint32_t from = b->pred_count == 1 ? b->preds[0] : way_in(ir, block);
     const struct ir_block *pred = ir_block_at(ir, from);
-    const struct ir_value *end = block_end(o, from);
-    if (end->op != IR_BRANCH || pred->succ[0] == pred->succ[1]) {
+    if (from == IR_NONE || pred->succ[1] == IR_NONE || pred->succ[0] == pred->succ[1]) {
         return true;
     }
-    return assume_edge(o, end, pred->succ[0] == block ? 0 : 1, block);
+    struct opt_learnt l;
+    if (!opt_learn(o, ir_at(ir, pred->last), pred->succ[0] == block ? 0 : 1, &l)) {
+        return false;
+    }
+    if (l.a != IR_NONE) {
+        narrow(o, l.a, b, &l.fact_a);
+    }
+    if (l.b != IR_NONE && l.b != l.a) {
+        narrow(o, l.b, b, &l.fact_b);
+    }
+    return true;
 }
 
 // --- values --------------------------------------------------------------------------------------
 
 void opt_update(struct opt *o, uint32_t value)
 {
-    const struct ir *ir = o->ir;
-    const struct ir_value *v = ir_at(ir, value);
-    static const struct opt_fact top = OPT_TOP;
-    const struct opt_fact *in[4];
+    const struct ir_value *v = ir_at(o->ir, value);
     if (v->op == IR_PHI || value >= o->fact_limit || (value >= o->fact_count && !grow(o, value))) {
         return;
     }
-    if (v->op == IR_CONST) {
-        o->facts[value] = opt_exactly((uint64_t)v->imm);
+    if ((ir_op_info(v->op)->flags & IR_PURE) == 0) {
+        o->facts[value] = opt_result_fact(v);
         return;
     }
-    const struct ir_op_info *info = ir_op_info(v->op);
-    const uint32_t names[4] = {v->a, v->b, v->c, v->d};
-    for (unsigned i = 0; i < info->count && (info->flags & IR_PURE) != 0; i++) { // others are not looked at
-        uint32_t operand = ir_resolve(ir, names[i]);
-        in[i] = operand < o->fact_count ? &o->facts[operand] : &top;
-    }
-    o->facts[value] = opt_transfer(v, in);
+    bool select = v->op == IR_SELECT;
+    const struct opt_fact *a = opt_fact_at(o, ir_resolve(o->ir, select ? v->c : v->a));
+    const struct opt_fact *b = opt_fact_at(o, ir_resolve(o->ir, select ? v->d : v->b));
+    opt_compute(v, a, b, &o->facts[value]);
 }
 
 // --- one round -----------------------------------------------------------------------------------
 
-// A block comes later in the walk than all its predecessors but those along back edges.
-static bool is_head(const struct ir *ir, uint32_t block)
+static void enter_phi(struct opt *o, uint32_t phi, bool head)
 {
-    const struct ir_block *b = ir_block_at(ir, block);
-    for (uint32_t p = 0; p < b->pred_count; p++) {
-        if (ir_block_at(ir, b->preds[p])->dom_first >= b->dom_first) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_same(struct opt_fact a, struct opt_fact b)
-{
-    return a.may == b.may && a.min == b.min && a.max == b.max;
-}
-
-// `moved`: it has done so already.
-static void enter_phi(struct opt *o, uint32_t phi, bool head, bool moved)
-{
-    struct ir_value *v = ir_at(o->ir, phi);
-    struct opt_fact counter, old = o->facts[phi];
+    struct opt_fact counter;
     bool counted = head && opt_counter_range(o, phi, o->incoming[phi], &counter);
     if (counted) {
         o->facts[phi] = counter;
@@ -260,75 +234,131 @@ static void enter_phi(struct opt *o, uint32_t phi, bool head, bool moved)
     } else if (o->round > ROUNDS) {
         o->facts[phi] = OPT_TOP;
     }
-    moved = moved || !is_same(old, o->facts[phi]);
-    v->mark = (uint8_t)((counted ? COUNTED : 0) | (moved ? MOVED : 0));
+    ir_at(o->ir, phi)->mark = counted ? COUNTED : 0;
 }
 
-// Later rounds look again only at what depends on something that moved; the last one looks at everything.
-static void renew(struct opt *o, uint32_t value, bool fresh)
+static inline void reach(struct opt *o, struct ir_block *b)
 {
-    struct ir_value *v = ir_at(o->ir, value);
-    const struct ir_op_info *info = ir_op_info(v->op);
-    unsigned marks = fresh ? MOVED : 0;
-    for (unsigned i = 0; i < info->count && (info->flags & IR_PURE) != 0; i++) {
-        marks |= ir_at(o->ir, ir_resolve(o->ir, *ir_operand(o->ir, v, i)))->mark;
-    }
-    v->mark = 0;
-    if ((marks & MOVED) != 0) {
-        struct opt_fact old = o->facts[value];
-        opt_update(o, value);
-        v->mark = fresh || !is_same(old, o->facts[value]) ? MOVED : 0;
-    }
-}
-
-static void reach(struct opt *o, uint32_t block)
-{
-    struct ir_block *b = ir_block_at(o->ir, block);
     if (b->mark == AWAY) {
         b->mark = REACHED;
         o->again = o->again || b->dom_first - 1 <= o->at;
     }
 }
 
-// What comes along an edge to the PHIs of `to`; place UINT32_MAX: anything.
-static void flow(struct opt *o, uint32_t to, uint32_t place)
+static inline void join(struct opt_fact *to, const struct opt_fact *from)
+{
+    if (!opt_is_empty(*from)) {
+        *to = opt_join(*to, *from);
+    }
+}
+
+// An edge, and what is learnt on it: when it is asked for on the walk that has just looked whether the
+// BRANCH is decided.
+struct way {
+    const struct ir_value *end; // the BRANCH; NULL: there is none, or it is known
+    unsigned edge;
+    struct opt_learnt learnt;
+};
+
+static bool begin_way(struct opt *o, struct way *w, const struct ir_value *end)
+{
+    if (!o->flows || (end->flags & IR_IMM) != 0) {
+        w->end = NULL;
+        return opt_learn(o, end, w->edge, &w->learnt);
+    }
+    w->end = end;
+    w->learnt.a = end->a;
+    w->learnt.b = ir_at(o->ir, end->b)->op != IR_CONST ? end->b : IR_NONE;
+    return end->a != end->b || (end->cond ^ w->edge) != IR_NE;
+}
+
+static const struct opt_fact *fact_along(struct opt *o, struct way *w, uint32_t operand)
+{
+    static const struct opt_fact empty = {0, 1, 0};
+    struct opt_learnt *l = &w->learnt;
+    if (operand != l->a && operand != l->b) {
+        return opt_fact_at(o, operand);
+    }
+    if (w->end != NULL && !opt_learn(o, w->end, w->edge, l)) {
+        l->fact_a = l->fact_b = empty;
+        l->a = w->end->a;
+    }
+    w->end = NULL;
+    return operand == l->a ? &l->fact_a : operand == l->b ? &l->fact_b : opt_fact_at(o, operand);
+}
+
+// What comes along a way to the PHIs of `to`, at `place` of their lists.
+static void flow(struct opt *o, struct ir_block *to, uint32_t place, struct way *w)
 {
     const struct ir *ir = o->ir;
+    bool first = o->flows && to->mark == AWAY;
     reach(o, to);
-    for (uint32_t v = ir_block_at(ir, to)->first; v != IR_NONE; v = ir_next(ir, v)) {
+    for (uint32_t v = to->first; v != IR_NONE; v = ir_next(ir, v)) {
         const struct ir_value *phi = ir_at(ir, v);
         if (phi->op != IR_PHI) {
             return;
         }
-        struct opt_fact fact = OPT_TOP;
-        if (place != UINT32_MAX) {
-            fact = opt_fact_of(o, ir_resolve(ir, ir_pool(ir, phi)[place]));
+        const struct opt_fact *fact = fact_along(o, w, ir_resolve(ir, ir_pool(ir, phi)[place]));
+        if (first) {
+            o->incoming[v] = *fact;
+        } else {
+            join(&o->incoming[v], fact);
         }
-        o->incoming[v] = opt_join(o->incoming[v], fact);
+    }
+}
+
+// Anything comes to the PHIs of `to`.
+static void flood(struct opt *o, struct ir_block *to)
+{
+    const struct ir *ir = o->ir;
+    reach(o, to);
+    for (uint32_t v = to->first; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
+        o->incoming[v] = OPT_TOP;
+    }
+}
+
+static bool has_phis(const struct ir *ir, const struct ir_block *b)
+{
+    return ir_at(ir, b->first)->op == IR_PHI;
+}
+
+// What comes along a way that has to be looked at here.
+static void go(struct opt *o, uint32_t block, unsigned edge, struct ir_block *to)
+{
+    const struct ir_block *b = ir_block_at(o->ir, block);
+    struct way w;
+    w.end = NULL;
+    w.edge = edge;
+    w.learnt.a = w.learnt.b = IR_NONE;
+    if (b->succ[1] == IR_NONE || begin_way(o, &w, ir_at(o->ir, b->last))) {
+        flow(o, to, to->pred_count == 1 ? 0 : o->places[block][edge], &w);
+    }
+}
+
+static inline void leave_edge(struct opt *o, uint32_t block, unsigned edge, uint32_t successor)
+{
+    struct ir_block *to = ir_block_at(o->ir, successor);
+    if (!has_phis(o->ir, to) && (to->pred_count == 1 || to->mark != AWAY)) {
+        reach(o, to); // whether it can be is looked at there
+    } else {
+        go(o, block, edge, to);
     }
 }
 
 static void leave_block(struct opt *o, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(o->ir, block);
-    const struct ir_value *end = block_end(o, block);
     if (b->target_count != 0) {
         for (uint32_t i = 0; i < b->target_count; i++) {
-            flow(o, b->targets[i], UINT32_MAX);
+            flood(o, ir_block_at(o->ir, b->targets[i]));
         }
         return;
     }
-    for (unsigned i = 0; i < 2 && b->succ[i] != IR_NONE; i++) {
-        uint32_t saved = o->saved_count;
-        const struct ir_block *to = ir_block_at(o->ir, b->succ[i]);
-        if (to->pred_count == 1 && ir_at(o->ir, to->first)->op != IR_PHI) {
-            reach(o, b->succ[i]); // whether it can be is looked at there
-            continue;
-        }
-        if (end->op != IR_BRANCH || assume_edge(o, end, i, block)) {
-            flow(o, b->succ[i], o->places[block][i]);
-        }
-        restore(o, saved);
+    if (b->succ[0] != IR_NONE) {
+        leave_edge(o, block, 0, b->succ[0]);
+    }
+    if (b->succ[1] != IR_NONE) {
+        leave_edge(o, block, 1, b->succ[1]);
     }
 }
 
@@ -345,13 +375,14 @@ static void visit(struct opt *o, uint32_t block)
         b->mark = b->mark == VISITED ? REACHED : b->mark;
         return;
     }
-    bool fresh = b->mark != VISITED || o->whole;
+    bool fresh = b->mark != VISITED;
     b->mark = VISITED;
     for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
-        if (ir_at(ir, v)->op == IR_PHI) {
-            enter_phi(o, v, head, fresh || (head && (ir_at(ir, v)->mark & MOVED) != 0));
-        } else {
-            renew(o, v, fresh);
+        const struct ir_value *value = ir_at(ir, v);
+        if (value->op == IR_PHI) {
+            enter_phi(o, v, head);
+        } else if (fresh || ((ir_op_info(value->op)->flags & IR_PURE) != 0 && value->op != IR_CONST)) {
+            opt_update(o, v);
         }
     }
     leave_block(o, block);
@@ -369,9 +400,8 @@ static void forget_incoming(struct opt *o)
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
         ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
-            if (ir_at(ir, v)->op == IR_PHI) {
-                o->incoming[v] = (struct opt_fact){0, 1, 0};
-            }
+            bool phi = ir_at(ir, v)->op == IR_PHI;
+            o->incoming[v] = phi ? (struct opt_fact){0, 1, 0} : OPT_TOP;
         }
     }
 }
@@ -425,12 +455,10 @@ static bool settle(struct opt *o)
         }
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
         for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
-            struct ir_value *phi = ir_at(ir, v);
-            bool counted = (phi->mark & COUNTED) != 0;
-            phi->mark = counted ? COUNTED : 0;
-            if (phi->op == IR_PHI && !counted && !opt_includes(o->facts[v], o->incoming[v])) {
+            const struct ir_value *phi = ir_at(ir, v);
+            bool hoped = phi->op == IR_PHI && (phi->mark & COUNTED) == 0;
+            if (hoped && !opt_includes(o->facts[v], o->incoming[v])) {
                 o->facts[v] = widen(o->facts[v], o->incoming[v], o->round);
-                phi->mark = MOVED;
                 o->again = true;
             }
         }
@@ -453,43 +481,32 @@ static void tighten(struct opt *o)
     }
 }
 
-static void begin(struct opt *o)
+// Nothing is known before the first round.
+static void forget_all(struct opt *o)
 {
-    for (uint32_t b = 1; b < o->ir->block_count; b++) {
-        o->ir->blocks[b].mark = b == o->ir->entry ? REACHED : AWAY;
+    for (uint32_t v = 0; v < o->fact_count; v++) {
+        o->facts[v] = OPT_TOP;
     }
-}
-
-// What has settled must settle without short cuts, too: machine code relies on it.
-static bool holds(struct opt *o)
-{
-    if (o->round == 0 || o->whole) {
-        return true; // that round took none
-    }
-    o->whole = true;
-    run_round(o);
-    return settle(o);
 }
 
 ebpf_result_t opt_find_facts(struct opt *o)
 {
     TRY(start_facts(o));
+    forget_all(o);
     size_t mark = o->j->memory.used;
     o->incoming = jit_room(o->j, o->ir->value_count, sizeof(*o->incoming));
     if (o->incoming == NULL) {
         return EBPF_NO_MEMORY;
     }
-    begin(o);
     for (o->round = 0; o->round < ROUNDS; o->round++) {
         run_round(o);
-        if (settle(o) && holds(o)) {
+        if (settle(o)) {
             tighten(o);
             break;
         }
     }
     if (o->round == ROUNDS) {
         o->round = ROUNDS + 1;
-        o->whole = true;
         run_round(o);
     }
     jit_rewind(o->j, mark);
@@ -500,19 +517,18 @@ ebpf_result_t opt_find_facts(struct opt *o)
 
 static ebpf_result_t prepare_facts(struct opt *o)
 {
-    const struct ir *ir = o->ir;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        if (is_head(ir, ir->order[i])) {
-            TRY(opt_find_facts(o));
-            return opt_init_numbers(o);
-        }
+    if (o->turns) {
+        TRY(opt_find_facts(o));
+        return opt_init_numbers(o);
     }
     TRY(opt_init_numbers(o)); // before the facts, which then need not move
     TRY(start_facts(o));
-    begin(o);
     o->incoming = o->facts; // all that comes to a PHI has come when the walk is there
     o->flows = true;
-    forget_incoming(o);
+    for (uint32_t v = ir_block_at(o->ir, o->ir->entry)->first; is_leading(ir_at(o->ir, v));
+         v = ir_next(o->ir, v)) {
+        o->facts[v] = OPT_TOP; // of PARAMs
+    }
     return EBPF_SUCCESS;
 }
 

@@ -7,7 +7,7 @@
 // Low bits of `width` (1 to 64) set.
 static inline uint64_t fold_mask(unsigned width)
 {
-    return width >= 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+    return UINT64_MAX >> (64 - width);
 }
 static inline uint64_t fold_sign_extend(uint64_t value, unsigned width)
 {

@@ -5,56 +5,19 @@
 
 // --- facts ---------------------------------------------------------------------------------------
 
-// All bits up to the highest one.
-static uint64_t smear(uint64_t bits)
+static inline struct opt_fact bits(uint64_t may)
 {
-    return bits == 0 ? 0 : UINT64_MAX >> __builtin_clzll(bits);
+    return (struct opt_fact){may, 0, may};
 }
 
-static struct opt_fact make(uint64_t may, uint64_t min, uint64_t max)
+static inline struct opt_fact range(uint64_t min, uint64_t max)
 {
-    max = min_u64(max, may);
-    may = min == max ? min : may & smear(max);
-    max = min_u64(max, may);
-    return (struct opt_fact){may, min, max};
-}
-
-static struct opt_fact bits(uint64_t may)
-{
-    return make(may, 0, may);
-}
-
-static struct opt_fact range(uint64_t min, uint64_t max)
-{
-    return make(smear(max), min, max);
+    return (struct opt_fact){min == max ? min : opt_smear(max), min, max};
 }
 
 struct opt_fact opt_below(uint64_t max)
 {
     return range(0, max);
-}
-
-struct opt_fact opt_join(struct opt_fact a, struct opt_fact b)
-{
-    if (opt_is_empty(a) || opt_is_empty(b)) {
-        return opt_is_empty(a) ? b : a;
-    }
-    return (struct opt_fact){a.may | b.may, min_u64(a.min, b.min), a.max > b.max ? a.max : b.max};
-}
-
-struct opt_fact opt_meet(struct opt_fact a, struct opt_fact b)
-{
-    uint64_t min = a.min > b.min ? a.min : b.min, max = min_u64(a.max, b.max);
-    if (min > max || min > (a.may & b.may)) {
-        return (struct opt_fact){0, 1, 0};
-    }
-    return make(a.may & b.may, min, max);
-}
-
-bool opt_includes(struct opt_fact outer, struct opt_fact inner)
-{
-    return opt_is_empty(inner) ||
-           ((inner.may & ~outer.may) == 0 && outer.min <= inner.min && inner.max <= outer.max);
 }
 
 struct opt_fact opt_cut(struct opt_fact f, unsigned width)
@@ -64,7 +27,7 @@ struct opt_fact opt_cut(struct opt_fact f, unsigned width)
         return f;
     }
     if (width < 64 && f.min >> width == f.max >> width) { // the rest is the same in all of them
-        return make(f.may & mask, f.min & mask, f.max & mask);
+        return opt_within(f.may & mask, f.min & mask, f.max & mask);
     }
     return bits(f.may & mask);
 }
@@ -84,7 +47,7 @@ void opt_signed_range(struct opt_fact f, unsigned width, int64_t *least, int64_t
 // --- sums, differences, products; arguments are of the width -------------------------------------
 
 // min + min .. max + max modulo 2^width, when all of them wrap or none.
-static struct opt_fact add(struct opt_fact a, struct opt_fact b, unsigned width)
+static inline struct opt_fact add(struct opt_fact a, struct opt_fact b, unsigned width)
 {
     uint64_t mask = fold_mask(width), min, max;
     bool low = __builtin_add_overflow(a.min, b.min, &min) || min > mask;
@@ -95,10 +58,10 @@ static struct opt_fact add(struct opt_fact a, struct opt_fact b, unsigned width)
     if (low != high) {
         return bits(may);
     }
-    return make(may & (high ? mask : smear(max)), min & mask, max & mask);
+    return opt_within(may & (high ? mask : opt_smear(max)), min & mask, max & mask);
 }
 
-static struct opt_fact subtract(struct opt_fact a, struct opt_fact b, unsigned width)
+static inline struct opt_fact subtract(struct opt_fact a, struct opt_fact b, unsigned width)
 {
     uint64_t mask = fold_mask(width);
     if (a.min >= b.max || a.max < b.min) { // none wraps, or all
@@ -118,19 +81,19 @@ static struct opt_fact multiply(struct opt_fact a, struct opt_fact b, unsigned w
     if (__builtin_mul_overflow(a.max, b.max, &max) || max > mask) {
         return bits(may);
     }
-    return make(may & smear(max), a.min * b.min, max);
+    return opt_within(may & opt_smear(max), a.min * b.min, max);
 }
 
 // --- bits ----------------------------------------------------------------------------------------
 
-static struct opt_fact and (struct opt_fact a, struct opt_fact b)
+static inline struct opt_fact and (struct opt_fact a, struct opt_fact b)
 {
-    return make(a.may & b.may, 0, min_u64(a.max, b.max));
+    return opt_within(a.may & b.may, 0, min_u64(a.max, b.max));
 }
 
 static struct opt_fact or (struct opt_fact a, struct opt_fact b)
 {
-    return make(a.may | b.may, a.min > b.min ? a.min : b.min, a.may | b.may);
+    return opt_within(a.may | b.may, a.min > b.min ? a.min : b.min, a.may | b.may);
 }
 
 static bool is_exact(struct opt_fact f)
@@ -152,7 +115,7 @@ static void count_range(struct opt_fact count, unsigned width, unsigned *least, 
     }
 }
 
-static struct opt_fact shift_left(struct opt_fact a, struct opt_fact count, unsigned width)
+static inline struct opt_fact shift_left(struct opt_fact a, struct opt_fact count, unsigned width)
 {
     uint64_t mask = fold_mask(width);
     unsigned least, most;
@@ -166,15 +129,15 @@ static struct opt_fact shift_left(struct opt_fact a, struct opt_fact count, unsi
     if (a.max > mask >> most) { // bits are lost
         return bits(may);
     }
-    return make(may, a.min << least, a.max << most);
+    return opt_within(may, a.min << least, a.max << most);
 }
 
-static struct opt_fact shift_right(struct opt_fact a, struct opt_fact count, unsigned width)
+static inline struct opt_fact shift_right(struct opt_fact a, struct opt_fact count, unsigned width)
 {
     unsigned least, most;
     count_range(count, width, &least, &most);
-    uint64_t may = least == most ? a.may >> least : smear(a.may >> least);
-    return make(may, a.min >> most, a.max >> least);
+    uint64_t may = least == most ? a.may >> least : opt_smear(a.may >> least);
+    return opt_within(may, a.min >> most, a.max >> least);
 }
 
 static struct opt_fact shift_arithmetic(struct opt_fact a, struct opt_fact count, unsigned width)
@@ -191,7 +154,7 @@ static struct opt_fact shift_arithmetic(struct opt_fact a, struct opt_fact count
     if (a.min >= top) { // all of them are negative
         uint64_t min = (uint64_t)((int64_t)fold_sign_extend(a.min, width) >> by) & fold_mask(width);
         uint64_t max = (uint64_t)((int64_t)fold_sign_extend(a.max, width) >> by) & fold_mask(width);
-        return make(may, min, max);
+        return opt_within(may, min, max);
     }
     return bits(may);
 }
@@ -206,7 +169,7 @@ static struct opt_fact rotate(struct opt_fact a, struct opt_fact count, unsigned
     return bits(may);
 }
 
-static struct opt_fact sign_extend(struct opt_fact a, unsigned part, unsigned width)
+static inline struct opt_fact sign_extend(struct opt_fact a, unsigned part, unsigned width)
 {
     a = opt_low(a, part);
     if ((a.may >> (part - 1) & 1) == 0) {
@@ -251,84 +214,88 @@ static struct opt_fact multiply_high(struct opt_fact a, struct opt_fact b)
 
 // --- all operations ------------------------------------------------------------------------------
 
-static struct opt_fact address(const struct ir_value *v, const struct opt_fact *const in[4])
+// Each gives the fact of what `v` computes from two operands, or from one: then *b does not matter.
+#define TRANSFER(name, fact)                                                                                 \
+    static void name(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,           \
+                     struct opt_fact *out)                                                                   \
+    {                                                                                                        \
+        UNUSED(v), UNUSED(a), UNUSED(b);                                                                     \
+        *out = (fact);                                                                                       \
+    }
+#define LOW(operand) opt_low(*(operand), v->width)
+TRANSFER(of_add, add(LOW(a), LOW(b), v->width))
+TRANSFER(of_sub, subtract(LOW(a), LOW(b), v->width))
+TRANSFER(of_mul, multiply(LOW(a), LOW(b), v->width))
+TRANSFER(of_and, and(LOW(a), LOW(b)))
+TRANSFER(of_or, or (LOW(a), LOW(b)))
+TRANSFER(of_xor, bits(LOW(a).may | LOW(b).may))
+TRANSFER(of_shl, shift_left(LOW(a), LOW(b), v->width))
+TRANSFER(of_shr, shift_right(LOW(a), LOW(b), v->width))
+TRANSFER(of_sar, shift_arithmetic(LOW(a), LOW(b), v->width))
+TRANSFER(of_rol, rotate(LOW(a), LOW(b), v->width))
+TRANSFER(of_udiv, divide(LOW(a), LOW(b)))
+TRANSFER(of_umod, modulo(LOW(a), LOW(b)))
+TRANSFER(of_mulhu, multiply_high(LOW(a), LOW(b)))
+TRANSFER(of_andn, bits(LOW(b).may))
+TRANSFER(of_neg, subtract(opt_exactly(0), LOW(a), v->width))
+TRANSFER(of_sext, sign_extend(LOW(a), (unsigned)v->imm, v->width))
+TRANSFER(of_zext, opt_low(LOW(a), (unsigned)v->imm))
+TRANSFER(of_bswap, swap_bytes(v, LOW(a)))
+TRANSFER(of_bits, opt_low(shift_right(LOW(a), opt_exactly((uint64_t)v->disp), 64), (unsigned)v->imm))
+TRANSFER(of_count, range(0, v->width))
+TRANSFER(of_copy, *a)
+TRANSFER(of_const, opt_exactly((uint64_t)v->imm))
+TRANSFER(of_address, range(1, UINT64_MAX))
+TRANSFER(of_width, bits(fold_mask(v->width)))
+TRANSFER(of_anything, OPT_TOP)
+TRANSFER(of_select, opt_low(opt_join(*a, *b), v->width)) // c and d
+#undef TRANSFER
+
+static void of_lea(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,
+                   struct opt_fact *out)
 {
-    struct opt_fact sum = v->a == IR_NONE ? opt_exactly(0) : opt_low(*in[0], v->width);
+    struct opt_fact sum = v->a == IR_NONE ? opt_exactly(0) : LOW(a);
     if (v->b != IR_NONE) {
-        struct opt_fact scale = opt_exactly(v->scale);
-        sum = add(sum, shift_left(opt_low(*in[1], v->width), scale, v->width), v->width);
+        sum = add(sum, shift_left(LOW(b), opt_exactly(v->scale), v->width), v->width);
     }
     uint64_t disp = (uint64_t)(int64_t)v->disp & fold_mask(v->width);
-    return v->disp == 0 ? sum : add(sum, opt_exactly(disp), v->width);
+    *out = v->disp == 0 ? sum : add(sum, opt_exactly(disp), v->width);
 }
+#undef LOW
 
-static struct opt_fact transfer_unary(const struct ir_value *v, struct opt_fact a)
-{
-    unsigned width = v->width, imm = (unsigned)v->imm;
-    switch (v->op) {
-    case IR_NEG: return subtract(opt_exactly(0), a, width);
-    case IR_SEXT: return sign_extend(a, imm, width);
-    case IR_ZEXT: return opt_low(a, imm);
-    case IR_BSWAP: return swap_bytes(v, a);
-    case IR_BITS: return opt_low(shift_right(a, opt_exactly((uint64_t)v->disp), 64), imm);
-    case IR_POPCNT:
-    case IR_CLZ:
-    case IR_CTZ: return range(0, width);
-    default: return bits(fold_mask(width));
-    }
-}
+static void (*const transfers[IR_OP_COUNT])(const struct ir_value *v, const struct opt_fact *a,
+                                            const struct opt_fact *b, struct opt_fact *out) = {
+    [IR_UNDEF] = of_anything,  [IR_COPY] = of_copy,       [IR_FRAME] = of_address,  [IR_CONST] = of_const,
+    [IR_MAP] = of_address,     [IR_ADD] = of_add,         [IR_SUB] = of_sub,        [IR_MUL] = of_mul,
+    [IR_AND] = of_and,         [IR_OR] = of_or,           [IR_XOR] = of_xor,        [IR_SHL] = of_shl,
+    [IR_SHR] = of_shr,         [IR_SAR] = of_sar,         [IR_ROL] = of_rol,        [IR_UDIV] = of_udiv,
+    [IR_UMOD] = of_umod,       [IR_SDIV] = of_width,      [IR_SMOD] = of_width,     [IR_MULHU] = of_mulhu,
+    [IR_NEG] = of_neg,         [IR_SEXT] = of_sext,       [IR_ZEXT] = of_zext,      [IR_BSWAP] = of_bswap,
+    [IR_ANDN] = of_andn,       [IR_BITS] = of_bits,       [IR_POPCNT] = of_count,   [IR_CLZ] = of_count,
+    [IR_CTZ] = of_count,       [IR_LEA] = of_lea,         [IR_SELECT] = of_select,  [IR_LOAD] = of_width,
+    [IR_LOADBE] = of_width,    [IR_FETCH_ADD] = of_width, [IR_FETCH_OR] = of_width, [IR_FETCH_AND] = of_width,
+    [IR_FETCH_XOR] = of_width, [IR_XCHG] = of_width,      [IR_CMPXCHG] = of_width,
+};
 
-static struct opt_fact transfer_binary(const struct ir_value *v, struct opt_fact a, struct opt_fact b)
+void opt_compute(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,
+                 struct opt_fact *out)
 {
-    unsigned width = v->width;
-    switch (v->op) {
-    case IR_ADD: return add(a, b, width);
-    case IR_SUB: return subtract(a, b, width);
-    case IR_MUL: return multiply(a, b, width);
-    case IR_AND: return and(a, b);
-    case IR_OR: return or (a, b);
-    case IR_XOR: return bits(a.may | b.may);
-    case IR_SHL: return shift_left(a, b, width);
-    case IR_SHR: return shift_right(a, b, width);
-    case IR_SAR: return shift_arithmetic(a, b, width);
-    case IR_ROL: return rotate(a, b, width);
-    case IR_UDIV: return divide(a, b);
-    case IR_UMOD: return modulo(a, b);
-    case IR_MULHU: return multiply_high(a, b);
-    case IR_ANDN: return bits(b.may);
-    default: return bits(fold_mask(width));
+    if ((v->flags & IR_IMM) == 0 || v->op == IR_SELECT) {
+        transfers[v->op](v, a, b, out);
+        return;
     }
+    struct opt_fact number = opt_exactly((uint64_t)v->imm);
+    transfers[v->op](v, a, &number, out);
 }
 
 struct opt_fact opt_transfer(const struct ir_value *v, const struct opt_fact *const in[4])
 {
-    switch (v->op) {
-    case IR_CONST: return opt_exactly((uint64_t)v->imm);
-    case IR_COPY: return *in[0];
-    case IR_LEA: return address(v, in);
-    case IR_SELECT: return opt_low(opt_join(*in[2], *in[3]), v->width);
-    case IR_FRAME:
-    case IR_MAP: return range(1, UINT64_MAX);
-    case IR_LOAD:
-    case IR_LOADBE:
-    case IR_FETCH_ADD:
-    case IR_FETCH_OR:
-    case IR_FETCH_AND:
-    case IR_FETCH_XOR:
-    case IR_XCHG:
-    case IR_CMPXCHG: return bits(fold_mask(v->width));
-    default: break;
+    struct opt_fact out = OPT_TOP;
+    unsigned first = v->op == IR_SELECT ? 2 : 0;
+    if (transfers[v->op] != NULL) {
+        opt_compute(v, in[first], in[first + 1], &out);
     }
-    const struct ir_op_info *info = ir_op_info(v->op);
-    if ((info->flags & IR_PURE) == 0 || info->operands[0] != 'a') {
-        return OPT_TOP;
-    }
-    struct opt_fact a = opt_low(*in[0], v->width);
-    if (info->operands[1] == '\0') {
-        return transfer_unary(v, a);
-    }
-    struct opt_fact b = (v->flags & IR_IMM) != 0 ? opt_exactly((uint64_t)v->imm) : *in[1];
-    return transfer_binary(v, a, opt_low(b, v->width));
+    return out;
 }
 
 struct opt_fact opt_fact_alone(const struct ir *ir, uint32_t value)

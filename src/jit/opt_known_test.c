@@ -133,6 +133,32 @@ static void conditions_are_decided_and_assumed(void)
     CHECK(decided > 100000 && learnt > 20000);
 }
 
+// Comparisons with a number have a short way of their own.
+static void numbers_are_decided_and_assumed_the_same(void)
+{
+    unsigned decided = 0, impossible = 0, learnt = 0;
+    for (unsigned n = 0; n < 400000; n++) {
+        unsigned cond = below(IR_COND_COUNT), width = below(2) == 0 ? 32 : 64;
+        uint64_t b = number() & fold_mask(width);
+        struct opt_fact a = fact_around(below(4) == 0 ? b : number()), left = a, number_b = opt_exactly(b);
+        struct opt_fact low = opt_low(a, width), short_left = a;
+        enum opt_truth truth = opt_decide_number(cond, width, &low, b);
+        REQUIRE(truth == opt_decide(cond, width, a, number_b));
+        opt_assume(cond, width, &left, &number_b);
+        enum opt_effect effect = opt_assume_number(cond, width, &a, b, &short_left);
+        bool possible = !opt_is_empty(left) && !opt_is_empty(number_b);
+        REQUIRE(possible == (effect != OPT_IMPOSSIBLE));
+        struct opt_fact is = effect == OPT_LEARNT ? short_left : a;
+        is = opt_within(is.may, is.min, is.max);
+        left = opt_within(left.may, left.min, left.max);
+        REQUIRE(!possible || (is.may == left.may && is.min == left.min && is.max == left.max));
+        decided += truth != OPT_UNKNOWN;
+        impossible += !possible;
+        learnt += effect == OPT_LEARNT;
+    }
+    CHECK(decided > 20000 && impossible > 10000 && learnt > 20000);
+}
+
 // --- counters ------------------------------------------------------------------------------------
 
 static uint64_t near_edge(unsigned width)
@@ -206,5 +232,6 @@ TEST_SUITE(opt_known)
 {
     RUN(results_lie_in_their_facts);
     RUN(conditions_are_decided_and_assumed);
+    RUN(numbers_are_decided_and_assumed_the_same);
     RUN(counters_stay_in_their_ranges);
 }

@@ -212,3 +212,157 @@ void opt_assume(unsigned cond, unsigned cwidth, struct opt_fact *a, struct opt_f
     *a = a->max <= mask ? low_a : *a;
     *b = b->max <= mask ? low_b : *b;
 }
+
+// --- numbers -------------------------------------------------------------------------------------
+
+// EQ to UGT: what holds of one range of numbers, or of all others.
+static inline bool is_plain(unsigned cond)
+{
+    return cond <= IR_UGT;
+}
+
+// The numbers that are `cond` to `number`, which is not NE; false: there are none.
+static inline bool range_of(unsigned cond, uint64_t number, uint64_t *min, uint64_t *max)
+{
+    *min = 0;
+    *max = UINT64_MAX;
+    switch (cond) {
+    case IR_EQ: *min = *max = number; return true;
+    case IR_ULT: *max = number - 1; return number != 0;
+    case IR_ULE: *max = number; return true;
+    case IR_UGT: *min = number + 1; return number != UINT64_MAX;
+    default: *min = number; return true;
+    }
+}
+
+enum opt_truth opt_decide_number(unsigned cond, unsigned cwidth, const struct opt_fact *a, uint64_t number)
+{
+    unsigned first = cond & ~1u; // of the pair
+    uint64_t min, max;
+    if (!is_plain(cond) || opt_is_empty(*a)) {
+        return opt_decide(cond, cwidth, *a, opt_exactly(number));
+    }
+    bool possible = range_of(first, number, &min, &max) && min <= a->max && max >= a->min &&
+                    (first != IR_EQ || (number & ~a->may) == 0);
+    if (possible && (min > a->min || max < a->max)) {
+        return OPT_UNKNOWN;
+    }
+    return possible == (cond == first) ? OPT_TRUE : OPT_FALSE;
+}
+
+// What the condition says of numbers within *a, of which there are some: for conditions that are `plain`.
+static inline enum opt_effect assume_plain(unsigned cond, const struct opt_fact *a, uint64_t number,
+                                           struct opt_fact *left)
+{
+    uint64_t min, max;
+    if (cond == IR_NE) {
+        if (a->min != number && a->max != number) {
+            return OPT_NOTHING;
+        }
+        *left = *a;
+        exclude(left, number);
+        return opt_is_empty(*left) ? OPT_IMPOSSIBLE : OPT_LEARNT;
+    }
+    if (!range_of(cond, number, &min, &max) || min > a->max || max < a->min) {
+        return OPT_IMPOSSIBLE;
+    }
+    if (min <= a->min && max >= a->max) {
+        return OPT_NOTHING;
+    }
+    if (cond == IR_EQ) {
+        *left = opt_exactly(number);
+        return (number & ~a->may) != 0 ? OPT_IMPOSSIBLE : OPT_LEARNT;
+    }
+    *left = opt_meet(*a, (struct opt_fact){UINT64_MAX, min, max});
+    return opt_is_empty(*left) ? OPT_IMPOSSIBLE : OPT_LEARNT;
+}
+
+// The same for orders of signed numbers of `width` bits.
+static enum opt_effect assume_order_number(unsigned cond, unsigned width, const struct opt_fact *a,
+                                           uint64_t number, struct opt_fact *left)
+{
+    int64_t least, most, bound = (int64_t)fold_sign_extend(number, width);
+    opt_signed_range(*a, width, &least, &most);
+    if ((cond == IR_SLT && bound == INT64_MIN) || (cond == IR_SGT && bound == INT64_MAX)) {
+        return OPT_IMPOSSIBLE;
+    }
+    int64_t last = bound - (cond == IR_SLT) + (cond == IR_SGT);
+    if (cond == IR_SLT || cond == IR_SLE) {
+        most = most < last ? most : last;
+    } else {
+        least = least > last ? least : last;
+    }
+    *left = *a;
+    restrict_signed(left, width, least, most);
+    return opt_is_empty(*left) ? OPT_IMPOSSIBLE : OPT_LEARNT;
+}
+
+static enum opt_effect assume_other(unsigned cond, unsigned cwidth, const struct opt_fact *a, uint64_t number,
+                                    struct opt_fact *left)
+{
+    if (cond < IR_SET && !opt_is_empty(*a)) {
+        return assume_order_number(cond, cwidth, a, number, left);
+    }
+    struct opt_fact b = opt_exactly(number);
+    *left = *a;
+    opt_assume(cond, cwidth, left, &b);
+    return opt_is_empty(*left) || opt_is_empty(b) ? OPT_IMPOSSIBLE : OPT_LEARNT;
+}
+
+static inline enum opt_effect assume_number(unsigned cond, unsigned cwidth, const struct opt_fact *a,
+                                            uint64_t number, struct opt_fact *left)
+{
+    if (a->max > fold_mask(cwidth)) { // it keeps its upper half
+        struct opt_fact low = opt_cut(*a, cwidth);
+        enum opt_effect effect = is_plain(cond) ? assume_plain(cond, &low, number, left)
+                                                : assume_other(cond, cwidth, &low, number, left);
+        return effect == OPT_IMPOSSIBLE ? OPT_IMPOSSIBLE : OPT_NOTHING;
+    }
+    if (is_plain(cond) && !opt_is_empty(*a)) {
+        return assume_plain(cond, a, number, left);
+    }
+    return assume_other(cond, cwidth, a, number, left);
+}
+
+enum opt_effect opt_assume_number(unsigned cond, unsigned cwidth, const struct opt_fact *a, uint64_t number,
+                                  struct opt_fact *left)
+{
+    return assume_number(cond, cwidth, a, number, left);
+}
+
+// Two values are compared.
+static bool learn_both(const struct opt *o, const struct ir_value *end, unsigned cond, struct opt_learnt *l)
+{
+    if (l->a == l->b && (cond == IR_EQ || cond == IR_NE)) {
+        l->a = l->b = IR_NONE;
+        return cond == IR_EQ;
+    }
+    l->fact_a = *opt_fact_at(o, l->a);
+    l->fact_b = *opt_fact_at(o, l->b);
+    opt_assume(cond, end->cwidth, &l->fact_a, &l->fact_b);
+    return !opt_is_empty(l->fact_a) && !opt_is_empty(l->fact_b);
+}
+
+bool opt_learn(const struct opt *o, const struct ir_value *end, unsigned edge, struct opt_learnt *l)
+{
+    const struct ir *ir = o->ir;
+    unsigned cond = end->cond ^ edge;
+    uint64_t number = (uint64_t)end->imm;
+    l->a = ir_resolve(ir, end->a);
+    l->b = IR_NONE;
+    if ((end->flags & IR_IMM) == 0) {
+        uint32_t b_value = ir_resolve(ir, end->b);
+        const struct ir_value *b = ir_at(ir, b_value);
+        if (b->op != IR_CONST || l->a == b_value) {
+            l->b = b_value;
+            return learn_both(o, end, cond, l);
+        }
+        number = (uint64_t)b->imm;
+    }
+    number &= fold_mask(end->cwidth);
+    enum opt_effect effect = assume_number(cond, end->cwidth, opt_fact_at(o, l->a), number, &l->fact_a);
+    if (effect != OPT_LEARNT) {
+        l->a = IR_NONE;
+    }
+    return effect != OPT_IMPOSSIBLE;
+}

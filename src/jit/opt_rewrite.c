@@ -2,15 +2,6 @@
 // opt_rewrite: what the rules of opt_simplify share.
 #include "jit/opt_rewrite.h"
 
-void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value)
-{
-    struct ir_value *v = ir_at(o->ir, value);
-    *r = (struct rewrite){.o = o, .value = value, .v = v, .a = ir_at(o->ir, v->a), .b = ir_at(o->ir, v->b)};
-    r->mask = fold_mask(v->width);
-    r->has_number = r->b->op == IR_CONST;
-    r->number = (uint64_t)r->b->imm & r->mask;
-}
-
 bool rewrite_copy(struct rewrite *r, uint32_t of)
 {
     ir_become_copy(r->o->ir, r->value, of);
@@ -19,7 +10,7 @@ bool rewrite_copy(struct rewrite *r, uint32_t of)
 
 bool rewrite_keep(struct rewrite *r, uint32_t of)
 {
-    if (opt_fact_of(r->o, of).max <= r->mask) {
+    if (opt_fact_at(r->o, of)->max <= r->mask) {
         return rewrite_copy(r, of);
     }
     return rewrite_extend(r, IR_ZEXT, of, 32);
@@ -62,18 +53,4 @@ bool rewrite_to_32(struct rewrite *r)
 {
     r->v->width = 32;
     return true;
-}
-
-bool rewrite_is_number(const struct rewrite *r, uint32_t value, unsigned width, uint64_t *number)
-{
-    const struct ir_value *v = ir_at(r->o->ir, value);
-    *number = (uint64_t)v->imm & fold_mask(width);
-    return v->op == IR_CONST;
-}
-
-uint32_t rewrite_source(const struct rewrite *r, uint32_t value)
-{
-    const struct ir_value *v = ir_at(r->o->ir, value);
-    bool extension = (v->op == IR_ZEXT || v->op == IR_SEXT) && v->imm == 32;
-    return extension ? ir_resolve(r->o->ir, v->a) : value;
 }

@@ -15,11 +15,22 @@ struct rewrite {
     uint64_t number;        // b, in the width, where it is a constant
     bool has_number;
 };
-void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value);
+static inline void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value)
+{
+    struct ir_value *v = ir_at(o->ir, value);
+    r->o = o;
+    r->value = value;
+    r->v = v;
+    r->a = ir_at(o->ir, v->a);
+    r->b = ir_at(o->ir, v->b);
+    r->mask = fold_mask(v->width);
+    r->has_number = r->b->op == IR_CONST;
+    r->number = (uint64_t)r->b->imm & r->mask;
+}
 // Facts of the low `width` bits of its operands.
 static inline struct opt_fact rewrite_fact_a(const struct rewrite *r)
 {
-    return opt_low(opt_fact_of(r->o, r->v->a), r->v->width);
+    return opt_low(*opt_fact_at(r->o, r->v->a), r->v->width);
 }
 static inline struct opt_fact rewrite_fact_b(const struct rewrite *r)
 {
@@ -28,10 +39,11 @@ static inline struct opt_fact rewrite_fact_b(const struct rewrite *r)
 
 // Each simplifies the value once and says whether it changed; where not, `r` still describes it. Operands are
 // resolved and numbered, none is an `imm`.
-bool opt_algebra(struct rewrite *r);  // opt_algebra.c: ADD to XOR, UDIV to SMOD, NEG, SEXT, ZEXT, BSWAP
-bool opt_shifts(struct rewrite *r);   // opt_shifts.c: SHL to ROL, rotations in OR, ADD and XOR
-bool opt_compare(struct rewrite *r);  // opt_compare.c: BRANCH and SELECT
-bool opt_popcount(struct rewrite *r); // opt_popcount.c: SHR
+bool opt_algebra(struct rewrite *r);   // opt_algebra.c: ADD to XOR, UDIV to SMOD, NEG, SEXT, ZEXT, BSWAP
+bool opt_shifts(struct rewrite *r);    // opt_shifts.c: SHL to ROL
+bool opt_rotations(struct rewrite *r); // opt_shifts.c: OR, ADD and XOR of shifts
+bool opt_compare(struct rewrite *r);   // opt_compare.c: BRANCH and SELECT
+bool opt_popcount(struct rewrite *r);  // opt_popcount.c: SHR
 
 // All return true, so that rules can return them; `v` becomes ...
 // ... another value, of 64 bits
@@ -48,10 +60,21 @@ bool rewrite_extend(struct rewrite *r, enum ir_op op, uint32_t a, unsigned bits)
 bool rewrite_to_32(struct rewrite *r);
 
 // `value` is a constant: its low `width` bits.
-bool rewrite_is_number(const struct rewrite *r, uint32_t value, unsigned width, uint64_t *number);
+static inline bool rewrite_is_number(const struct rewrite *r, uint32_t value, unsigned width,
+                                     uint64_t *number)
+{
+    const struct ir_value *v = ir_at(r->o->ir, value);
+    *number = (uint64_t)v->imm & fold_mask(width);
+    return v->op == IR_CONST;
+}
 static inline bool rewrite_is_power(uint64_t number)
 {
     return number != 0 && (number & (number - 1)) == 0;
 }
 // What the low 32 bits of `value` are taken from: extensions of 32 bits and more do not matter to them.
-uint32_t rewrite_source(const struct rewrite *r, uint32_t value);
+static inline uint32_t rewrite_source(const struct rewrite *r, uint32_t value)
+{
+    const struct ir_value *v = ir_at(r->o->ir, value);
+    bool extension = (v->op == IR_ZEXT || v->op == IR_SEXT) && v->imm == 32;
+    return extension ? ir_resolve(r->o->ir, v->a) : value;
+}

@@ -221,11 +221,10 @@ static bool read_source(struct rewrite *r)
 
 bool opt_shifts(struct rewrite *r)
 {
-    switch (r->v->op) {
-    case IR_SHL:
-    case IR_SHR:
-    case IR_SAR:
-    case IR_ROL: return simplify_shift(r) || read_source(r);
-    default: return rotate(r, r->a, r->b) || rotate(r, r->b, r->a);
-    }
+    return simplify_shift(r) || read_source(r);
+}
+
+bool opt_rotations(struct rewrite *r)
+{
+    return rotate(r, r->a, r->b) || rotate(r, r->b, r->a);
 }
