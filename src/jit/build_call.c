@@ -81,8 +81,10 @@ static ebpf_result_t call_helper(struct build *b, const struct insn *in)
         count++;
     }
     args[count++] = build_run(b);
-    b->j->ir.has_helpers = true;
-    finish_call(b, emit_call(b, IR_HELPER, in->imm, args, count));
+    uint32_t helper = emit_call(b, IR_HELPER, in->imm, args, count);
+    ir_at(&b->j->ir, helper)->slot = b->j->ir.helpers;
+    b->j->ir.helpers = helper;
+    finish_call(b, helper);
     return EBPF_SUCCESS;
 }
 

@@ -137,8 +137,9 @@ struct ir {
     bool counted;       // uses are right: nothing has changed them since ir_clean or ir_count_uses
     bool tidy;          // so they are, and ir_clean would find nothing to do
     bool has_calls;     // calls another function
-    bool has_helpers;   // build_function made HELPERs
+    uint32_t helpers;   // HELPERs that build_function made, the last one first, linked by ir_value.slot
     bool is_entry;
+    bool no_division; // opt_bytes has seen that there is none
     uint32_t params; // bits: PARAMs that have uses
 };
 
@@ -331,6 +332,22 @@ struct ir_narrowing {
 };
 ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narrowing) MUST_CHECK;
 void ir_count_uses(struct ir *ir);
+// Repairs of a function that was tidy (ir_tidy.c).
+struct ir_repair {
+    struct ir *ir;
+    uint32_t first; // place in ir.order of the first block that has NOPs or COPYs; UINT32_MAX: there are none
+};
+static inline void ir_repair_block(struct ir_repair *r, uint32_t block)
+{
+    uint32_t place = r->ir->blocks[block].order;
+    r->first = place < r->first ? place : r->first;
+}
+// One use of `value` goes; was it the last, the value becomes a NOP, and what it used is released. PHIs that
+// only need each other are not found.
+void ir_release(struct ir_repair *r, uint32_t value);
+// Takes the NOPs and COPYs out. Uses must be right, those of a COPY being those of what it is a copy of, and
+// then the function is tidy again.
+void ir_repair(struct ir_repair *r);
 // The rules of the form. NULL when they hold, else what is wrong, and the value or block where. Uses
 // ir_block.extra. (ir_check.c)
 const char *ir_check(const struct jit *j, uint32_t *where);

@@ -134,13 +134,15 @@ void lower_split(struct lowering *l, uint32_t after, uint32_t rest)
 static void follow_splits(struct lowering *l)
 {
     struct ir *ir = &l->j->ir;
-    for (uint32_t n = 1; n < ir->block_count; n++) {
-        struct ir_block *b = ir_block_at(ir, n);
-        for (uint32_t p = 0; p < b->pred_count && n < l->old_blocks; p++) {
+    for (uint32_t n = 1; n < l->old_blocks; n++) {
+        const struct ir_block *b = ir_block_at(ir, n);
+        for (uint32_t p = 0; p < b->pred_count; p++) {
             uint32_t tail = b->preds[p] < l->old_blocks ? ir_block_at(ir, b->preds[p])->extra : IR_NONE;
             b->preds[p] = tail != IR_NONE ? tail : b->preds[p];
         }
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
+    }
+    for (uint32_t n = l->old_blocks; n < ir->block_count; n++) {
+        for (uint32_t v = ir_block_at(ir, n)->first; v != IR_NONE; v = ir_next(ir, v)) {
             ir_at(ir, v)->block = n;
         }
     }
@@ -248,36 +250,70 @@ static void lower_helper(struct lowering *l, uint32_t before, uint32_t value)
     }
 }
 
-static void lower_block_calls(struct lowering *l, uint32_t block)
+// The helpers, in the order in which they were made: block by block.
+static void list_helpers(struct lowering *l)
+{
+    const struct ir *ir = &l->j->ir;
+    for (uint32_t value = ir->helpers, next; value != IR_NONE; value = next) {
+        next = ir_at(ir, value)->slot;
+        ir_at(ir, value)->slot = l->helpers;
+        l->helpers = value;
+    }
+}
+
+// What look-ups need; what the layout and tail calls need stays spare.
+static bool reserve_blocks(struct lowering *l)
+{
+    const struct ir *ir = &l->j->ir;
+    uint32_t room = 0, spare = ir->block_capacity - l->old_blocks;
+    for (uint32_t value = l->helpers; value != IR_NONE; value = ir_at(ir, value)->slot) {
+        room += lookup_blocks(l->j, ir_at(ir, value));
+    }
+    return room <= spare || ir_reserve_blocks(l->j, room + spare);
+}
+
+static void lower_all(struct lowering *l)
 {
     struct ir *ir = &l->j->ir;
-    uint32_t before = IR_NONE, value = ir_block_at(ir, block)->first;
-    l->block = block;
-    while (value != IR_NONE && !l->full) {
-        uint32_t at = l->block, next = ir_next(ir, value);
-        if (ir_at(ir, value)->op == IR_HELPER) {
-            lower_helper(l, before, value);
+    uint32_t block = IR_NONE, before = IR_NONE, at = IR_NONE;
+    for (uint32_t value = l->helpers, next; value != IR_NONE && !l->full; value = next) {
+        struct ir_value *v = ir_at(ir, value);
+        next = v->slot;
+        v->slot = 0;
+        if (v->block != block) {
+            ir_block_at(ir, block)->extra = l->block; // IR_NONE has it first
+            block = l->block = v->block;
+            before = IR_NONE;
+            at = ir_block_at(ir, block)->first;
         }
-        before = l->block == at ? value : IR_NONE; // else `next` is first in a new block
-        value = next;
+        for (; at != value; at = ir_next(ir, at)) {
+            before = at;
+        }
+        uint32_t part = l->block;
+        at = v->next;
+        lower_helper(l, before, value);
+        before = l->block == part ? value : IR_NONE; // else `at` is first in a new block
     }
     ir_block_at(ir, block)->extra = l->block;
 }
 
 ebpf_result_t lower_calls(struct jit *j)
 {
-    if (!j->ir.has_helpers) {
+    struct lowering l = {.j = j, .old_blocks = j->ir.block_count};
+    if (j->ir.helpers == IR_NONE) {
         return EBPF_SUCCESS;
     }
-    struct lowering l = {.j = j, .old_blocks = j->ir.block_count};
     j->ir.counted = j->ir.tidy = false;
     for (uint32_t b = 1; b < l.old_blocks; b++) {
         ir_block_at(&j->ir, b)->extra = IR_NONE; // the block that it ends in, when it has been split
     }
+    j->ir.counted = j->ir.tidy = false;
+    list_helpers(&l);
     TRY(lookup_find_tested(&l));
-    for (uint32_t i = 0; i < j->ir.order_count && !l.full; i++) {
-        lower_block_calls(&l, j->ir.order[i]);
+    if (!reserve_blocks(&l)) {
+        return EBPF_NO_MEMORY;
     }
+    lower_all(&l);
     if (l.full) {
         return EBPF_NO_MEMORY;
     }

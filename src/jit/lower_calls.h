@@ -10,6 +10,7 @@ struct lowering {
     uint32_t block;      // at work: what is left of one of the function's blocks
     uint32_t pc;         // of the helper at work
     uint32_t zero;       // in the first block, once it was needed
+    uint32_t helpers;    // all, linked by ir_value.slot
     uint32_t old_blocks; // that were there before; those from here on are new
     bool split;          // something was
     bool full;           // the workspace is
@@ -38,5 +39,7 @@ const struct jit_map *lookup_map(const struct jit *j, const struct ir_value *v);
 // Finds look-ups whose result is only tested at the end of their block and then used where it is not null:
 // the mark of such a value is set.
 ebpf_result_t lookup_find_tested(struct lowering *l) MUST_CHECK;
+// Blocks that lookup_lower will make for the helper.
+uint32_t lookup_blocks(const struct jit *j, const struct ir_value *v);
 // Look-up `value` of the block at work, in an array; `before`: the value in front of it, or IR_NONE.
 void lookup_lower(struct lowering *l, uint32_t before, uint32_t value, const struct jit_map *map);

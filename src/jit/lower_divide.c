@@ -95,8 +95,12 @@ static uint32_t insert(struct place *at, uint32_t value)
         at->full = true;
         return IR_NONE;
     }
-    ir_at(&at->j->ir, value)->pc = at->pc;
-    ir_insert_after(&at->j->ir, at->block, at->after, value);
+    struct ir *ir = &at->j->ir;
+    struct ir_value *v = ir_at(ir, value);
+    v->pc = at->pc;
+    ir_at(ir, ir_resolve(ir, v->a))->uses += v->a != IR_NONE; // copies have no uses
+    ir_at(ir, ir_resolve(ir, v->b))->uses += v->b != IR_NONE;
+    ir_insert_after(ir, at->block, at->after, value);
     at->after = value;
     return value;
 }
@@ -254,8 +258,30 @@ static uint32_t trivial(struct place *at, const struct division *div, bool modul
     return constant(at, 0);
 }
 
-static ebpf_result_t divide(struct jit *j, uint32_t value, uint32_t before, int64_t imm)
+struct dividing {
+    struct jit *j;
+    struct ir_repair repair;
+    bool tidy; // the function is, but for NOPs and COPYs
+    bool changed;
+};
+
+static void replace(struct dividing *s, uint32_t value, uint32_t result, const struct division *div)
 {
+    struct ir *ir = &s->j->ir;
+    s->changed = true;
+    s->tidy = s->tidy && div->d > 1; // else PHIs may have one value then, and the dividend no use
+    ir_at(ir, result)->uses += ir_at(ir, value)->uses;
+    ir_become_copy(ir, value, result);
+    ir_repair_block(&s->repair, ir_at(ir, value)->block);
+    if (s->tidy) {
+        ir_release(&s->repair, ir_resolve(ir, div->n));
+        ir_release(&s->repair, ir_resolve(ir, div->divisor));
+    }
+}
+
+static ebpf_result_t divide(struct dividing *s, uint32_t value, uint32_t before, int64_t imm)
+{
+    struct jit *j = s->j;
     struct ir_value *v = ir_at(&j->ir, value);
     struct place at = {.j = j, .block = v->block, .after = before, .pc = v->pc};
     bool is_signed = v->op == IR_SDIV || v->op == IR_SMOD, modulo = v->op == IR_UMOD || v->op == IR_SMOD;
@@ -278,7 +304,7 @@ static ebpf_result_t divide(struct jit *j, uint32_t value, uint32_t before, int6
     if (at.full) {
         return EBPF_NO_MEMORY;
     }
-    ir_become_copy(&j->ir, value, result);
+    replace(s, value, result, &div);
     return EBPF_SUCCESS;
 }
 
@@ -287,16 +313,15 @@ static bool is_division(unsigned op)
     return op == IR_UDIV || op == IR_UMOD || op == IR_SDIV || op == IR_SMOD;
 }
 
-static ebpf_result_t divide_block(struct jit *j, uint32_t block, bool *changed)
+static ebpf_result_t divide_block(struct dividing *s, uint32_t block)
 {
-    struct ir *ir = &j->ir;
+    const struct ir *ir = &s->j->ir;
     uint32_t before = IR_NONE;
     for (uint32_t i = ir_block_at(ir, block)->first; i != IR_NONE; i = ir_next(ir, i)) {
         const struct ir_value *v = ir_at(ir, i);
         int64_t imm;
         if (is_division(v->op) && ir_is_const(ir, ir_resolve(ir, v->b), &imm)) {
-            TRY(divide(j, i, before, imm));
-            *changed = true;
+            TRY(divide(s, i, before, imm));
         }
         before = i;
     }
@@ -305,9 +330,16 @@ static ebpf_result_t divide_block(struct jit *j, uint32_t block, bool *changed)
 
 ebpf_result_t lower_divide(struct jit *j)
 {
-    bool changed = false;
-    for (uint32_t i = 0; i < j->ir.order_count; i++) {
-        TRY(divide_block(j, j->ir.order[i], &changed));
+    struct ir *ir = &j->ir;
+    struct dividing s = {.j = j, .repair = {ir, UINT32_MAX}, .tidy = ir->tidy};
+    for (uint32_t i = 0; i < ir->order_count && !ir->no_division; i++) {
+        TRY(divide_block(&s, ir->order[i]));
     }
-    return changed ? ir_clean(j) : EBPF_SUCCESS;
+    if (s.changed && !s.tidy) {
+        return ir_clean(j);
+    }
+    if (s.changed) {
+        ir_repair(&s.repair);
+    }
+    return EBPF_SUCCESS;
 }

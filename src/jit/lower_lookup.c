@@ -27,9 +27,10 @@ static bool is_array_lookup(const struct jit *j, const struct ir_value *v)
 
 static bool uses(const struct ir *ir, struct ir_value *user, uint32_t value)
 {
+    const uint32_t *operands = ir_operands(ir, user);
     uint32_t count = ir_operand_count(user);
     for (uint32_t i = 0; i < count; i++) {
-        if (*ir_operand(ir, user, i) == value) {
+        if (operands[i] == value) {
             return true;
         }
     }
@@ -47,6 +48,12 @@ static uint32_t value_side(const struct ir *ir, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(ir, block);
     return b->succ[ir_at(ir, b->last)->cond == IR_EQ ? 1 : 0];
+}
+
+// One for the value's address; when the result is not tested, one for what comes behind.
+uint32_t lookup_blocks(const struct jit *j, const struct ir_value *v)
+{
+    return !is_array_lookup(j, v) ? 0 : v->mark == CANDIDATE ? 1 : 2;
 }
 
 static bool is_null_test(const struct ir *ir, uint32_t block, uint32_t value)
@@ -70,21 +77,17 @@ static bool is_candidate(const struct ir_value *v)
     return v->op == IR_HELPER && v->mark == CANDIDATE;
 }
 
-// The look-up behind which the block only computes what does not depend on it, and then tests it; or IR_NONE.
-static uint32_t tested_lookup(const struct jit *j, uint32_t block)
+// Behind the look-up the block only computes what does not depend on it, and then tests it.
+static bool is_tested(const struct ir *ir, uint32_t value)
 {
-    const struct ir *ir = &j->ir;
-    uint32_t candidate = IR_NONE, last = ir_block_at(ir, block)->last;
-    for (uint32_t i = ir_block_at(ir, block)->first; i != last; i = ir_next(ir, i)) {
+    uint32_t block = ir_at(ir, value)->block, last = ir_block_at(ir, block)->last;
+    for (uint32_t i = ir_at(ir, value)->next; i != last; i = ir_next(ir, i)) {
         struct ir_value *v = ir_at(ir, i);
-        if (v->op == IR_HELPER) {
-            v->mark = 0;
-            candidate = is_array_lookup(j, v) ? i : IR_NONE;
-        } else if (candidate != IR_NONE && (!is_pure(v) || uses(ir, v, candidate))) {
-            candidate = IR_NONE;
+        if (!is_pure(v) || uses(ir, v, value)) {
+            return false;
         }
     }
-    return candidate != IR_NONE && is_null_test(ir, block, candidate) ? candidate : IR_NONE;
+    return is_null_test(ir, block, value);
 }
 
 enum side { SIDE_NULL, SIDE_VALUE, SIDE_TEST, SIDE_UNKNOWN };
@@ -109,61 +112,105 @@ static enum side side_of(const struct ir *ir, const struct ir_value *user, uint3
     return single && ir_dominates(ir, null, at) ? SIDE_NULL : SIDE_UNKNOWN;
 }
 
-static void check_uses(const struct ir *ir, struct ir_value *user)
+// Operand `i` of `user`, where the look-up has found nothing.
+struct null_use {
+    struct null_use *next;
+    uint32_t user, i;
+};
+
+// Candidates and their uses.
+struct candidates {
+    struct lowering *l;
+    uint32_t first;       // IR_NONE: there are none
+    uint32_t least, most; // their numbers lie between
+    struct null_use *uses;
+};
+
+static void mark_candidates(struct candidates *c)
 {
-    uint32_t count = ir_operand_count(user);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t operand = *ir_operand(ir, user, i);
-        struct ir_value *v = ir_at(ir, operand);
-        if (is_candidate(v) && side_of(ir, user, i, operand) == SIDE_UNKNOWN) {
-            v->mark = 0;
+    const struct ir *ir = &c->l->j->ir;
+    for (uint32_t value = c->l->helpers; value != IR_NONE; value = ir_at(ir, value)->slot) {
+        struct ir_value *v = ir_at(ir, value);
+        v->mark = 0;
+        if (is_array_lookup(c->l->j, v) && is_tested(ir, value)) {
+            v->mark = CANDIDATE;
+            c->first = c->first == IR_NONE ? value : c->first;
+            c->least = min_u32(c->least, value);
+            c->most = value > c->most ? value : c->most;
         }
     }
 }
 
-static void replace_nulls(struct lowering *l, struct ir_value *user)
+// Use `i` of a candidate: where it is not known on which side it is, it is none.
+static void check_use(struct candidates *c, uint32_t user, uint32_t i)
 {
-    const struct ir *ir = &l->j->ir;
-    uint32_t count = ir_operand_count(user);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t *operand = ir_operand(ir, user, i);
-        if (is_candidate(ir_at(ir, *operand)) && side_of(ir, user, i, *operand) == SIDE_NULL) {
-            *operand = lower_zero(l);
+    struct ir *ir = &c->l->j->ir;
+    struct ir_value *value = ir_at(ir, user);
+    uint32_t operand = *ir_operand(ir, value, i);
+    enum side side = is_candidate(ir_at(ir, operand)) ? side_of(ir, value, i, operand) : SIDE_TEST;
+    if (side == SIDE_UNKNOWN) {
+        ir_at(ir, operand)->mark = 0;
+    } else if (side == SIDE_NULL) {
+        struct null_use *use = jit_room(c->l->j, 1, sizeof(*use));
+        c->l->full = c->l->full || use == NULL;
+        if (use != NULL) {
+            *use = (struct null_use){c->uses, user, i};
+            c->uses = use;
         }
     }
 }
 
-static bool mark_candidates(const struct jit *j)
+static bool is_leading(const struct ir_value *v)
 {
-    const struct ir *ir = &j->ir;
-    bool any = false;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t candidate = tested_lookup(j, ir->order[i]);
-        if (candidate != IR_NONE) {
-            ir_at(ir, candidate)->mark = CANDIDATE;
-            any = true;
+    return v->op == IR_PHI || v->op == IR_PARAM;
+}
+
+static inline void check_value(struct candidates *c, uint32_t v, struct ir_value *user)
+{
+    const uint32_t *operands = ir_operands(&c->l->j->ir, user);
+    uint32_t count = ir_operand_count(user), least = c->least, span = c->most - c->least;
+    for (uint32_t k = 0; k < count; k++) {
+        if (operands[k] - least <= span) {
+            check_use(c, v, k);
         }
     }
-    return any;
+}
+
+// Users come later than what they use, but for PHIs of loops.
+static void check_uses(struct candidates *c)
+{
+    const struct ir *ir = &c->l->j->ir;
+    uint32_t first = ir_block_at(ir, ir_at(ir, c->first)->block)->order;
+    for (uint32_t i = 0; i < first; i++) {
+        uint32_t v = ir_block_at(ir, ir->order[i])->first;
+        for (; is_leading(ir_at(ir, v)); v = ir_next(ir, v)) {
+            check_value(c, v, ir_at(ir, v));
+        }
+    }
+    for (uint32_t i = first; i < ir->order_count; i++) {
+        for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
+            check_value(c, v, ir_at(ir, v));
+        }
+    }
 }
 
 ebpf_result_t lookup_find_tested(struct lowering *l)
 {
     struct ir *ir = &l->j->ir;
-    if (!mark_candidates(l->j)) {
+    struct candidates c = {.l = l, .least = UINT32_MAX};
+    size_t mark = l->j->memory.used;
+    mark_candidates(&c);
+    if (c.first == IR_NONE) {
         return EBPF_SUCCESS;
     }
-    for (unsigned round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < ir->order_count; i++) {
-            for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
-                if (round == 0) {
-                    check_uses(ir, ir_at(ir, v));
-                } else {
-                    replace_nulls(l, ir_at(ir, v));
-                }
-            }
+    check_uses(&c);
+    for (const struct null_use *use = c.uses; use != NULL; use = use->next) {
+        uint32_t *operand = ir_operand(ir, ir_at(ir, use->user), use->i);
+        if (is_candidate(ir_at(ir, *operand))) {
+            *operand = lower_zero(l);
         }
     }
+    jit_rewind(l->j, mark);
     return l->full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 

@@ -227,3 +227,7 @@ uint32_t opt_make_const(struct opt *o, uint64_t value);
 
 // ir_clean, and operations of which only low halves are used become 32 bits wide. (opt_narrow.c)
 ebpf_result_t opt_narrow(struct opt *o) MUST_CHECK;
+
+// opt_prune, which also takes out blocks that were `emptied`: first is IR_NONE, and nothing leads there.
+// (opt_prune.c)
+ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied) MUST_CHECK;

@@ -29,14 +29,21 @@ struct bytes {
     uint32_t part_count;
     struct node stack[MAX_NODES];
     uint32_t depth;
-    bool changed;
+    struct ir_repair repair;
+    bool tidy; // the function was
+    bool changed, divides;
 };
 
 // --- taking the number apart ---------------------------------------------------------------------
 
-static bool is_sum(unsigned op)
+#define BIT(op)   ((uint64_t)1 << IR_##op)
+#define SUMS      (BIT(OR) | BIT(ADD) | BIT(XOR)) // the same where no bits meet
+#define PARTS     (SUMS | BIT(SHL) | BIT(ZEXT) | BIT(LOAD) | BIT(LOADBE) | BIT(BSWAP) | BIT(COPY))
+#define DIVISIONS (BIT(UDIV) | BIT(UMOD) | BIT(SDIV) | BIT(SMOD))
+
+static inline bool is_in(uint64_t set, const struct ir_value *v)
 {
-    return op == IR_OR || op == IR_ADD || op == IR_XOR; // the same where no bits meet
+    return (set >> v->op & 1) != 0;
 }
 
 static bool push(struct bytes *s, uint32_t value, uint32_t shift, uint32_t room)
@@ -86,7 +93,7 @@ static bool take_node(struct bytes *s, const struct node *n)
         return false;
     }
     uint32_t room = min_u32(n->room, n->shift + v->width);
-    if (is_sum(v->op)) {
+    if (is_in(SUMS, v)) {
         return push(s, v->a, n->shift, room) && push(s, v->b, n->shift, room);
     }
     switch (v->op) {
@@ -176,6 +183,21 @@ static bool in_order(const struct bytes *s, bool opposite)
 
 // --- putting it together -------------------------------------------------------------------------
 
+// `last` becomes the load at the address of `first`.
+static void widen(struct bytes *s, uint32_t last, const struct ir_value *first, uint32_t bits, bool opposite)
+{
+    struct ir_value *v = ir_at(s->ir, last);
+    uint32_t address = v->a;
+    v->a = first->a;
+    v->disp = first->disp;
+    v->op = opposite ? IR_LOADBE : IR_LOAD;
+    v->width = (uint8_t)bits;
+    ir_at(s->ir, v->a)->uses++;
+    if (s->tidy) {
+        ir_release(&s->repair, address);
+    }
+}
+
 // The last of the loads becomes the one of all parts.
 static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint32_t lowest, bool opposite)
 {
@@ -188,24 +210,29 @@ static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint
         last = s->order[p->load] > s->order[last] ? p->load : last;
     }
     struct ir_value *v = ir_at(ir, last), *r = ir_at(ir, root);
-    v->a = ir_at(ir, first->load)->a;
-    v->disp = ir_at(ir, first->load)->disp;
-    v->op = opposite ? IR_LOADBE : IR_LOAD;
-    v->width = (uint8_t)bits;
+    uint32_t a = r->a, b = r->b;
+    uint32_t count = lowest != 0 ? ir_new(s->j, IR_CONST, 64, IR_NONE, IR_NONE, lowest) : IR_NONE;
+    if (lowest != 0 && count == IR_NONE) {
+        return EBPF_NO_MEMORY;
+    }
     s->changed = true;
+    widen(s, last, ir_at(ir, first->load), bits, opposite);
     if (lowest == 0) {
         v->uses = r->uses;
         ir_become_copy(ir, root, last);
-        return EBPF_SUCCESS;
+        ir_repair_block(&s->repair, r->block);
+    } else {
+        ir_insert_after(ir, v->block, last, count);
+        ir_at(ir, count)->uses = 1;
+        r->op = IR_SHL;
+        r->a = last;
+        r->b = count;
     }
-    uint32_t count = ir_new(s->j, IR_CONST, 64, IR_NONE, IR_NONE, lowest);
-    if (count == IR_NONE) {
-        return EBPF_NO_MEMORY;
+    if (s->tidy) {
+        v->uses++; // by the sum as it was, until it is released
+        ir_release(&s->repair, a);
+        ir_release(&s->repair, b);
     }
-    ir_insert_after(ir, v->block, last, count);
-    r->op = IR_SHL;
-    r->a = last;
-    r->b = count;
     return EBPF_SUCCESS;
 }
 
@@ -218,6 +245,7 @@ static void load_signed(struct bytes *s, uint32_t value)
         load->op = IR_LOADS;
         load->uses = v->uses;
         ir_become_copy(s->ir, value, from);
+        ir_repair_block(&s->repair, v->block);
         s->changed = true;
     }
 }
@@ -227,7 +255,7 @@ static void mark_inner(struct bytes *s, uint32_t block, bool shifts)
 {
     for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
         const struct ir_value *value = ir_at(s->ir, v);
-        if (shifts ? value->op == IR_SHL && value->mark != 0 : is_sum(value->op)) {
+        if (shifts ? value->op == IR_SHL && value->mark != 0 : is_in(SUMS, value)) {
             ir_at(s->ir, ir_resolve(s->ir, value->a))->mark = 1;
             ir_at(s->ir, ir_resolve(s->ir, value->b))->mark = 1;
         }
@@ -288,16 +316,26 @@ static ebpf_result_t load_sum(struct bytes *s, uint32_t value, uint32_t block)
     return straight || in_order(s, true) ? combine(s, value, bits, lowest, !straight) : EBPF_SUCCESS;
 }
 
+static bool may_be_number(const struct bytes *s, const struct ir_value *v)
+{
+    return (v->flags & IR_IMM) == 0 && is_in(PARTS, ir_at(s->ir, v->b)) && is_in(PARTS, ir_at(s->ir, v->a));
+}
+
 static ebpf_result_t combine_all(struct bytes *s)
 {
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
         uint32_t block = s->ir->order[i];
         for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
             const struct ir_value *value = ir_at(s->ir, v);
-            if (value->op == IR_SEXT) {
+            if (!is_in(SUMS | DIVISIONS | BIT(SEXT), value)) {
+                continue;
+            }
+            if (is_in(SUMS, value)) {
+                TRY(may_be_number(s, value) ? load_sum(s, v, block) : EBPF_SUCCESS);
+            } else if (value->op == IR_SEXT) {
                 load_signed(s, v);
-            } else if (is_sum(value->op) && (value->flags & IR_IMM) == 0) {
-                TRY(load_sum(s, v, block));
+            } else {
+                s->divides = true;
             }
         }
     }
@@ -306,9 +344,23 @@ static ebpf_result_t combine_all(struct bytes *s)
 
 ebpf_result_t opt_bytes(struct jit *j)
 {
-    struct bytes s = {.j = j, .ir = &j->ir};
+    struct bytes s; // most of it is room
+    s.j = j;
+    s.ir = &j->ir;
+    s.order = s.epoch = NULL;
+    s.repair = (struct ir_repair){s.ir, UINT32_MAX};
+    s.tidy = s.ir->tidy;
+    s.changed = s.divides = false;
     size_t mark = j->memory.used;
     ebpf_result_t result = combine_all(&s);
     jit_rewind(j, mark);
-    return result == EBPF_SUCCESS && s.changed ? ir_clean(j) : result;
+    s.ir->no_division = !s.divides;
+    if (result != EBPF_SUCCESS || !s.changed) {
+        return result;
+    }
+    if (!s.tidy) {
+        return ir_clean(j);
+    }
+    ir_repair(&s.repair);
+    return EBPF_SUCCESS;
 }

@@ -68,12 +68,13 @@ static bool is_same(const struct test *t, const struct test *u)
 }
 
 // Edge of `above`'s BRANCH by which all ways to `block` go; 2: there is none.
-static unsigned edge_to(const struct ir *ir, uint32_t above, uint32_t block)
+static unsigned edge_to(const struct pruner *p, uint32_t above, uint32_t block)
 {
+    const struct ir *ir = p->ir;
     const struct ir_block *b = ir_block_at(ir, above);
     for (unsigned i = 0; i < 2 && b->succ[0] != b->succ[1]; i++) {
         const struct ir_block *to = ir_block_at(ir, b->succ[i]);
-        if (to->pred_count - to->edge == 1 && ir_dominates(ir, b->succ[i], block)) {
+        if (to->pred_count - (p->changed ? to->edge : 0) == 1 && ir_dominates(ir, b->succ[i], block)) {
             return i;
         }
     }
@@ -93,7 +94,7 @@ static unsigned decided_above(struct pruner *p, uint32_t block)
         }
         struct test u = test_of(v);
         if (is_same(&t, &u)) {
-            unsigned edge = edge_to(ir, p->table[at], block);
+            unsigned edge = edge_to(p, p->table[at], block);
             if (edge != 2) {
                 return edge ^ (unsigned)(t.opposite != u.opposite);
             }
@@ -108,6 +109,10 @@ static unsigned decided_above(struct pruner *p, uint32_t block)
 
 static void take(struct pruner *p, uint32_t block, unsigned taken)
 {
+    for (uint32_t i = 0; i < p->ir->order_count && !p->changed; i++) { // the first time
+        ir_block_at(p->ir, p->ir->order[i])->extra = UNDECIDED;
+        ir_block_at(p->ir, p->ir->order[i])->edge = 0;
+    }
     struct ir_block *b = ir_block_at(p->ir, block);
     struct ir_value *v = ir_at(p->ir, b->last);
     b->extra = b->succ[0] == b->succ[1] && taken == 1 ? KEEP_SECOND : KEEP_FIRST;
@@ -165,10 +170,6 @@ static ebpf_result_t decide_all(struct pruner *p)
     if (p->table == NULL) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir_block_at(ir, ir->order[i])->extra = UNDECIDED;
-        ir_block_at(ir, ir->order[i])->edge = 0;
-    }
     // Dominators stay what they are while edges go, or become more; blocks come after those that dominate
     // them.
     for (uint32_t i = 0; i < ir->order_count; i++) {
@@ -192,31 +193,20 @@ static ebpf_result_t decide_all(struct pruner *p)
 
 // --- merging -------------------------------------------------------------------------------------
 
-// Predecessors that went into others: `extra` says into which.
-static void replace_preds(const struct ir *ir)
-{
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t p = 0; p < b->pred_count; p++) {
-            while (ir_block_at(ir, b->preds[p])->first == IR_NONE) {
-                b->preds[p] = ir_block_at(ir, b->preds[p])->extra;
-            }
-        }
-    }
-}
-
-// Puts `from`, which only `to` goes to, behind `to`.
-static void merge(struct ir *ir, uint32_t to, uint32_t from)
+// Puts `from`, which only `to` goes to, in the place of the JUMP that `link` leads to; where the link to the
+// last value is then.
+static uint32_t *merge(struct ir *ir, uint32_t to, uint32_t from, uint32_t *link)
 {
     struct ir_block *b = ir_block_at(ir, to), *f = ir_block_at(ir, from);
-    ir_at(ir, b->last)->op = IR_NOP;
-    ir_at(ir, b->last)->next = f->first;
+    *link = f->first;
     for (uint32_t v = f->first; v != IR_NONE; v = ir_next(ir, v)) {
         struct ir_value *value = ir_at(ir, v);
         value->block = to;
         if (value->op == IR_PHI) {
             ir_become_copy(ir, v, ir_pool(ir, value)[0]);
+            ir->tidy = false;
         }
+        link = v != f->last ? &value->next : link;
     }
     f->extra = to;
     b->last = f->last;
@@ -227,45 +217,116 @@ static void merge(struct ir *ir, uint32_t to, uint32_t from)
     f->first = f->last = IR_NONE;
     f->succ[0] = f->succ[1] = IR_NONE;
     f->target_count = f->pred_count = 0;
+    return link;
+}
+
+// The only successor of `block`, when nobody else goes there; or IR_NONE.
+static uint32_t tail_of(const struct ir *ir, uint32_t block)
+{
+    const struct ir_block *b = ir_block_at(ir, block);
+    uint32_t next = b->succ[0];
+    bool alone = b->succ[1] == IR_NONE && next != IR_NONE && next != block && b->target_count == 0;
+    return alone && ir_block_at(ir, next)->pred_count == 1 ? next : IR_NONE;
 }
 
 static bool merge_all(struct ir *ir)
 {
     bool merged = false;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t block = ir->order[i];
-        while (ir_block_at(ir, block)->first != IR_NONE) {
-            const struct ir_block *b = ir_block_at(ir, block);
-            uint32_t next = b->succ[0];
-            if (ir_at(ir, b->last)->op != IR_JUMP || next == block ||
-                ir_block_at(ir, next)->pred_count != 1) {
-                break;
-            }
-            merge(ir, block, next);
-            merged = true;
+        uint32_t block = ir->order[i], next = tail_of(ir, block);
+        if (next == IR_NONE) {
+            continue;
         }
-    }
-    if (merged) {
-        replace_preds(ir);
+        uint32_t *link = &ir_block_at(ir, block)->first;
+        while (*link != ir_block_at(ir, block)->last) {
+            link = &ir_at(ir, *link)->next;
+        }
+        for (; next != IR_NONE; next = tail_of(ir, block)) {
+            link = merge(ir, block, next, link);
+        }
+        merged = true;
     }
     return merged;
 }
 
-ebpf_result_t opt_prune(struct jit *j)
+// The block that has what `block` had: `extra` of those that are empty says where it went.
+static uint32_t whole(const struct ir *ir, uint32_t block)
+{
+    while (block != IR_NONE && ir_block_at(ir, block)->first == IR_NONE) {
+        block = ir_block_at(ir, block)->extra;
+    }
+    return block;
+}
+
+// By number in the tree of dominators: how many blocks up to there are empty.
+static uint32_t *count_empty(struct jit *j)
+{
+    const struct ir *ir = &j->ir;
+    uint32_t *empty = jit_alloc(j, ir->block_count + 1, sizeof(*empty));
+    for (uint32_t i = 0; empty != NULL && i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        empty[b->dom_first] = b->first == IR_NONE;
+    }
+    for (uint32_t n = 1; empty != NULL && n <= ir->block_count; n++) {
+        empty[n] += empty[n - 1];
+    }
+    return empty;
+}
+
+static ebpf_result_t drop_from_tree(struct jit *j)
+{
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    const uint32_t *empty = count_empty(j);
+    for (uint32_t i = 0; empty != NULL && i < ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        b->idom = whole(ir, b->idom);
+        b->dom_first -= empty[b->dom_first];
+        b->dom_last -= empty[b->dom_last];
+    }
+    jit_rewind(j, mark);
+    return empty == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
+// Predecessors that are empty went into others.
+static void replace_preds(const struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t p = 0; p < b->pred_count; p++) {
+            b->preds[p] = whole(ir, b->preds[p]);
+        }
+    }
+}
+
+ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied)
 {
     struct pruner p = {.j = j, .ir = &j->ir};
     TRY(decide_all(&p));
     if (p.changed) {
         TRY(ir_find_order(j));
         j->changed = true;
+        j->ir.tidy = false;
     }
-    bool merged = merge_all(&j->ir);
-    if (!merged && !p.changed) {
-        return EBPF_SUCCESS;
+    if (merge_all(&j->ir)) {
+        replace_preds(&j->ir);
+        emptied = true;
     }
-    if (merged) {
+    // The order without the empty blocks is what a new walk would find, and loops are the same: these blocks
+    // had one way in and out, or were on one of two ways between the same blocks.
+    if (emptied && !p.changed) {
+        TRY(drop_from_tree(j));
+    }
+    if (emptied) {
         ir_drop_merged(&j->ir);
     }
-    TRY(ir_clean(j));
-    return ir_find_loops(j);
+    if ((emptied || p.changed) && !j->ir.tidy) {
+        TRY(ir_clean(j));
+    }
+    return p.changed ? ir_find_loops(j) : EBPF_SUCCESS;
+}
+
+ebpf_result_t opt_prune(struct jit *j)
+{
+    return opt_prune_emptied(j, false);
 }

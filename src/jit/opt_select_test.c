@@ -11,7 +11,17 @@ static void a_triangle(void)
 {
     fixture_expect(TRIANGLE("  v4 = xor64 v1, v2\n"), opt_select,
                    "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v4 = xor64 v1, v2\n"
-                   "  v8 = select64 ult64 v1, v2 ? v4 : v1\n  ret v8\n");
+                   "  v3 = select64 ult64 v1, v2 ? v4 : v1\n  ret v3\n");
+}
+
+// Where there may be other PHIs of one value, and copies.
+static void a_triangle_that_is_not_tidy(void)
+{
+    REQUIRE(fixture_parse(TRIANGLE("  v4 = xor64 v1, v2\n")));
+    fixture.ir.tidy = false;
+    REQUIRE(fixture_pass(opt_select));
+    CHECK_STR(fixture_print(), "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n"
+                               "  v4 = xor64 v1, v2\n  v8 = select64 ult64 v1, v2 ? v4 : v1\n  ret v8\n");
 }
 
 static void a_diamond(void)
@@ -22,7 +32,7 @@ static void a_diamond(void)
         "b4: <- b2, b3\n  v3 = phi v4, v5\n  ret v3\n",
         opt_select,
         "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v4 = add64 v1, v2\n"
-        "  v5 = sub64 v1, v2\n  v10 = select64 set32 v1, v2 ? v4 : v5\n  ret v10\n");
+        "  v5 = sub64 v1, v2\n  v3 = select64 set32 v1, v2 ? v4 : v5\n  ret v3\n");
 }
 
 // The sides of the first one that goes are still among the predecessors when the second one is looked at.
@@ -75,6 +85,7 @@ static void what_stays(void)
 TEST_SUITE(opt_select)
 {
     RUN(a_triangle);
+    RUN(a_triangle_that_is_not_tidy);
     RUN(a_diamond);
     RUN(two_with_one_join);
     RUN(what_stays);

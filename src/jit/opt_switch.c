@@ -426,11 +426,29 @@ static ebpf_result_t try_tree(struct tree *t, uint32_t root, bool *changed)
     return result;
 }
 
+// There are as many blocks with one way in that test what the block before tests as inner nodes of a tree.
+static bool has_trees(const struct ir *ir)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < ir->order_count && count < MIN_TESTS - 1; i++) {
+        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        ir_prefetch_end(ir, i + IR_AHEAD / 4);
+        if (b->pred_count == 1) {
+            const struct ir_value *end = ir_at(ir, b->last), *above = end_of(ir, b->preds[0]);
+            count += end->op == IR_BRANCH && above->op == IR_BRANCH && end->a == above->a;
+        }
+    }
+    return count >= MIN_TESTS - 1;
+}
+
 ebpf_result_t opt_switch(struct jit *j)
 {
-    struct tree t = {.j = j, .ir = &j->ir};
+    struct tree t; // most of it is room
     bool changed = false;
-    if (j->options->retpoline) {
+    t.j = j;
+    t.ir = &j->ir;
+    t.places = NULL;
+    if (j->options->retpoline || !has_trees(t.ir)) {
         return EBPF_SUCCESS;
     }
     for (uint32_t b = 1; b < j->ir.block_count; b++) {
