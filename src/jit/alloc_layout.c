@@ -19,6 +19,27 @@ void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to)
     b->targets[i] = to;
 }
 
+// Where `middle` is among the dominators and the loops: it comes between `pred` and `block`. What dominates
+// `pred` dominates it too, and it gets the same number; as a dominator nobody asks for it by number.
+static void find_surroundings(struct ir *ir, uint32_t middle, uint32_t pred, uint32_t block)
+{
+    struct ir_block *m = &ir->blocks[middle], *b = &ir->blocks[block];
+    bool back = ir_dominates(ir, block, pred), only = b->idom == pred;
+    for (uint32_t k = 0; k < b->pred_count && only; k++) {
+        only = b->preds[k] == middle || ir_dominates(ir, block, b->preds[k]);
+    }
+    m->idom = pred;
+    m->dom_first = ir->blocks[pred].dom_first;
+    m->dom_last = m->dom_first - 1;
+    b->idom = only ? middle : b->idom;
+    m->loop = b->loop;
+    m->depth = b->depth;
+    if (b->loop != IR_NONE && ir->loops[b->loop].head == block && !back) {
+        m->loop = ir->loops[b->loop].parent;
+        m->depth--;
+    }
+}
+
 // A block of its own for edge `k` into `block`; `preds` is for the list of its predecessors.
 static ebpf_result_t split(struct jit *j, uint32_t block, uint32_t k, uint32_t *preds)
 {
@@ -37,9 +58,11 @@ static ebpf_result_t split(struct jit *j, uint32_t block, uint32_t k, uint32_t *
     b->preds = preds;
     b->pred_count = 1;
     b->succ[0] = block;
+    b->edge = k;
     b->cold = target->cold || source->cold || unlikely;
     target->preds[k] = middle;
     alloc_redirect(&ir->blocks[pred], block, middle);
+    find_surroundings(ir, middle, pred, block);
     return EBPF_SUCCESS;
 }
 
@@ -48,47 +71,53 @@ static bool has_phis(const struct ir *ir, const struct ir_block *b)
     return b->first != IR_NONE && ir_at(ir, b->first)->op == IR_PHI;
 }
 
-static uint32_t count_critical(const struct ir *ir)
+// What one look at all edges finds: numbers them, marks the blocks that critical ones lead to.
+struct edges {
+    uint32_t critical;
+    bool tables; // there are jump tables
+};
+
+static uint32_t number_edges(struct ir *ir, const struct ir_block *b)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = &ir->blocks[ir->order[i]];
-        for (uint32_t k = 0; k < b->pred_count && has_phis(ir, b); k++) {
-            count += ir_successor_count(&ir->blocks[b->preds[k]]) > 1;
-        }
+    uint32_t several = 0;
+    for (uint32_t k = 0; k < b->pred_count; k++) {
+        struct ir_block *pred = &ir->blocks[b->preds[k]];
+        pred->edge = k;
+        several += ir_successor_count(pred) > 1;
     }
-    return count;
+    return several;
 }
 
-static ebpf_result_t split_edges(struct jit *j)
+static void find_edges(struct ir *ir, struct edges *edges)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        struct ir_block *b = &ir->blocks[ir->order[i]];
+        ir_prefetch_first(ir, i + IR_AHEAD / 4);
+        uint32_t several = number_edges(ir, b);
+        b->mark = several != 0 && has_phis(ir, b);
+        b->extra = 0;
+        edges->critical += b->mark != 0 ? several : 0;
+        edges->tables = edges->tables || b->target_count != 0;
+    }
+}
+
+static ebpf_result_t split_edges(struct jit *j, uint32_t count)
 {
     struct ir *ir = &j->ir;
-    uint32_t count = count_critical(ir), *preds = jit_room(j, count, sizeof *preds);
+    uint32_t *preds = jit_room(j, count, sizeof *preds);
     if (preds == NULL || !ir_reserve_blocks(j, count)) {
         return EBPF_NO_MEMORY;
     }
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t block = ir->order[i];
-        if (!has_phis(ir, &ir->blocks[block])) {
-            continue;
-        }
-        for (uint32_t k = 0; k < ir->blocks[block].pred_count; k++) {
+        for (uint32_t k = 0; ir->blocks[block].mark != 0 && k < ir->blocks[block].pred_count; k++) {
             if (ir_successor_count(&ir->blocks[ir->blocks[block].preds[k]]) > 1) {
                 TRY(split(j, block, k, preds++));
             }
         }
+        ir->blocks[block].mark = 0;
     }
     return EBPF_SUCCESS;
-}
-
-static void number_edges(struct ir *ir)
-{
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = &ir->blocks[ir->order[i]];
-        for (uint32_t k = 0; k < b->pred_count; k++) {
-            ir->blocks[b->preds[k]].edge = k;
-        }
-    }
 }
 
 // --- unlikely blocks -----------------------------------------------------------------------------
@@ -123,14 +152,10 @@ static uint32_t successor(const struct ir_block *b, uint32_t i)
     return b->target_count != 0 ? b->targets[b->target_count - 1 - i] : b->succ[i];
 }
 
-// Fills `post` from its end with a reverse post-order. Uses ir_block.extra and mark.
-static void walk(struct ir *ir, uint32_t *stack, uint32_t *post)
+// Fills `post` from its end with a reverse post-order. ir_block.extra and mark are 0.
+static void walk(struct ir *ir, uint32_t count, uint32_t *stack, uint32_t *post)
 {
-    uint32_t depth = 0, left = ir->order_count;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->blocks[ir->order[i]].mark = 0;
-        ir->blocks[ir->order[i]].extra = 0;
-    }
+    uint32_t depth = 0, left = count;
     stack[depth++] = ir->entry;
     ir->blocks[ir->entry].mark = 1;
     while (depth != 0) {
@@ -145,6 +170,30 @@ static void walk(struct ir *ir, uint32_t *stack, uint32_t *post)
             stack[depth++] = next;
         }
     }
+}
+
+static void number_blocks(struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        ir->blocks[ir->order[i]].order = i;
+    }
+}
+
+// ir.order with the blocks that were put into edges, which are the last ones. Without jump tables it is a
+// walk of ir_find_order.
+static ebpf_result_t insert_blocks(struct jit *j, uint32_t count)
+{
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    uint32_t *stack = jit_room(j, ir->block_count, sizeof *stack);
+    if (stack == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    ir->order_count += count;
+    walk(ir, ir->order_count, stack, ir->order);
+    number_blocks(ir);
+    jit_rewind(j, mark);
+    return EBPF_SUCCESS;
 }
 
 // Blocks and loops inside one loop (0: the function), as a list of items: block numbers, or block_count +
@@ -198,37 +247,80 @@ static uint32_t flatten(struct ir *ir, const struct lists *lists, bool cold, uin
     }
 }
 
-static ebpf_result_t order(struct jit *j)
+// `post` becomes the order, loop by loop.
+static ebpf_result_t order_loops(struct jit *j, const uint32_t *post)
 {
     struct ir *ir = &j->ir;
-    size_t mark = j->memory.used;
     uint32_t items = ir->block_count + ir->loop_count + 1;
-    uint32_t *stack = jit_alloc(j, ir->block_count, sizeof *stack);
-    uint32_t *post = jit_alloc(j, ir->block_count, sizeof *post);
-    struct lists lists = {jit_alloc(j, items, sizeof(uint32_t)),
+    struct lists lists = {jit_room(j, items, sizeof(uint32_t)),
                           jit_alloc(j, ir->loop_count + 1, sizeof(uint32_t)),
-                          jit_alloc(j, ir->loop_count + 1, sizeof(uint32_t))};
-    if (stack == NULL || post == NULL || lists.next == NULL || lists.first == NULL || lists.last == NULL) {
+                          jit_room(j, ir->loop_count + 1, sizeof(uint32_t))};
+    if (lists.next == NULL || lists.first == NULL || lists.last == NULL) {
         return EBPF_NO_MEMORY;
     }
-    walk(ir, stack, post);
     make_lists(ir, post, &lists);
     uint32_t count = flatten(ir, &lists, false, 0);
     flatten(ir, &lists, true, count);
+    return EBPF_SUCCESS;
+}
+
+// The same for a function without loops.
+static void order_blocks(struct ir *ir, const uint32_t *post)
+{
+    uint32_t count = 0;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->blocks[ir->order[i]].order = i;
+        ir->order[count] = post[i];
+        count += !ir->blocks[post[i]].cold;
     }
+    for (uint32_t i = 0; i < ir->order_count && count < ir->order_count; i++) {
+        if (ir->blocks[post[i]].cold) {
+            ir->order[count++] = post[i];
+        }
+    }
+}
+
+static ebpf_result_t order(struct jit *j, bool tables)
+{
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    uint32_t *post = jit_room(j, ir->order_count, sizeof *post);
+    uint32_t *stack = jit_room(j, tables ? ir->order_count : 0, sizeof *stack);
+    if (post == NULL || stack == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    if (tables) {
+        for (uint32_t i = 0; i < ir->order_count; i++) {
+            ir->blocks[ir->order[i]].mark = 0;
+            ir->blocks[ir->order[i]].extra = 0;
+        }
+        walk(ir, ir->order_count, stack, post);
+    } else {
+        memcpy(post, ir->order, ir->order_count * sizeof *post);
+    }
+    if (ir->loop_count > 1) {
+        TRY(order_loops(j, post));
+    } else {
+        order_blocks(ir, post);
+    }
+    number_blocks(ir);
     jit_rewind(j, mark);
     return EBPF_SUCCESS;
 }
 
 ebpf_result_t alloc_layout(struct jit *j)
 {
-    TRY(split_edges(j));
-    TRY(ir_find_order(j));
-    TRY(ir_find_loops(j));
-    number_edges(&j->ir);
+    struct edges edges = {0};
+    find_edges(&j->ir, &edges);
+    if (edges.critical != 0) {
+        TRY(split_edges(j, edges.critical));
+    }
+    if (edges.tables) {
+        TRY(ir_find_order(j));
+        TRY(ir_find_loops(j));
+    } else if (edges.critical != 0) {
+        TRY(insert_blocks(j, edges.critical));
+    }
     alloc_step(&j->ir);
     spread_cold(&j->ir);
-    return order(j);
+    return order(j, edges.tables);
 }

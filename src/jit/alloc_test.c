@@ -391,6 +391,49 @@ static void edges_have_blocks_for_their_moves(void)
                      "  ret v5\n"));
 }
 
+// Head of its loop, depth and dominator of a block.
+struct surroundings {
+    uint32_t head, depth, idom;
+};
+
+static struct surroundings around(uint32_t block)
+{
+    const struct ir *ir = &fixture_jit.ir;
+    const struct ir_block *b = ir_block_at(ir, block);
+    return (struct surroundings){b->loop != IR_NONE ? ir->loops[b->loop].head : IR_NONE, b->depth, b->idom};
+}
+
+// What the layout says of the blocks that it puts into edges is what a search for dominators and loops finds.
+static void blocks_in_edges_are_where_they_belong(void)
+{
+    static struct surroundings known[200];
+    uint32_t made = 0;
+    for (uint64_t seed = 1; seed <= 300 && test_state.failed_checks == 0; seed++) {
+        fixture_random(seed * 104729, 1 + (uint32_t)(seed % 40), 1);
+        uint32_t before = fixture_jit.ir.block_count;
+        ir_count_uses(&fixture_jit.ir);
+        REQUIRE_OK(alloc_layout(&fixture_jit));
+        uint32_t count = fixture_jit.ir.block_count;
+        REQUIRE(count <= ARRAY_SIZE(known));
+        made += count - before;
+        for (uint32_t b = 1; b < count; b++) {
+            known[b] = around(b);
+        }
+        REQUIRE_OK(ir_find_order(&fixture_jit));
+        REQUIRE_OK(ir_find_loops(&fixture_jit));
+        for (uint32_t i = 0; i < fixture_jit.ir.order_count; i++) {
+            uint32_t b = fixture_jit.ir.order[i];
+            struct surroundings found = around(b);
+            if (memcmp(&found, &known[b], sizeof found) != 0) {
+                test_fail(__FILE__, __LINE__, "seed %llu: b%u: loop %u %u, depth %u %u, idom %u %u",
+                          (unsigned long long)seed, b, known[b].head, found.head, known[b].depth, found.depth,
+                          known[b].idom, found.idom);
+            }
+        }
+    }
+    CHECK(made > 300);
+}
+
 TEST_SUITE(alloc)
 {
     RUN(a_loop_moves_nothing);
@@ -406,6 +449,7 @@ TEST_SUITE(alloc)
     RUN(slots_are_shared);
     RUN(loops_are_in_one_piece);
     RUN(edges_have_blocks_for_their_moves);
+    RUN(blocks_in_edges_are_where_they_belong);
     RUN(short_ends_of_loops_are_copied);
     RUN(copies_take_room);
     RUN(random_functions_are_right);

@@ -83,6 +83,10 @@ static ebpf_result_t put_edge(struct arm64_emitter *e, uint32_t block)
     struct jit_move *moves;
     uint32_t count;
     size_t mark = e->j->memory.used;
+    uint32_t to = ir_block_at(e->ir, block)->succ[0];
+    if (ir_at(e->ir, ir_block_at(e->ir, to)->first)->op != IR_PHI) {
+        return EBPF_SUCCESS;
+    }
     TRY(alloc_edge_moves(e->j, block, SCRATCH_B, &moves, &count));
     arm64_put_moves(e, moves, count);
     jit_rewind(e->j, mark);
@@ -222,26 +226,21 @@ static bool fix_calls(struct arm64_emitter *e)
 
 // --- the whole -----------------------------------------------------------------------------------
 
-static uint32_t count_branches(const struct ir *ir, uint32_t *calls)
+static uint32_t count_branches(const struct ir *ir)
 {
     uint32_t count = 0;
-    *calls = 0;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        count += 2 + b->target_count;
-        for (uint32_t v = b->first; v != IR_NONE; v = ir_next(ir, v)) {
-            *calls += ir_at(ir, v)->op == IR_CALL || ir_at(ir, v)->op == IR_CALL_LOCAL;
-        }
+        count += 2 + ir_block_at(ir, ir->order[i])->target_count;
     }
-    return count + *calls;
+    return count;
 }
 
 static ebpf_result_t init(struct arm64_emitter *e, struct jit *j, enum arm64_reach reach)
 {
-    uint32_t calls, branches = count_branches(&j->ir, &calls);
+    uint32_t calls = j->allocation->calls, branches = count_branches(&j->ir);
     *e = (struct arm64_emitter){.j = j, .ir = &j->ir, .out = j->out, .reach = reach, .pc = UINT32_MAX};
-    e->fixes = jit_alloc(j, branches, sizeof(*e->fixes));
-    e->stubs = jit_alloc(j, calls, sizeof(*e->stubs));
+    e->fixes = jit_room(j, (size_t)branches + calls, sizeof(*e->fixes));
+    e->stubs = jit_room(j, calls, sizeof(*e->stubs));
     if (e->fixes == NULL || e->stubs == NULL) {
         return EBPF_NO_MEMORY;
     }
@@ -267,7 +266,7 @@ static ebpf_result_t emit_with(struct jit *j, enum arm64_reach reach, bool *reac
     uint32_t start = (uint32_t)j->out->size, prologue;
     TRY(init(&e, j, reach));
     TRY(put_function(&e, &prologue));
-    uint32_t *stub_offsets = jit_alloc(j, e.stub_count, sizeof(*stub_offsets));
+    uint32_t *stub_offsets = jit_room(j, e.stub_count, sizeof(*stub_offsets));
     if (stub_offsets == NULL) {
         return EBPF_NO_MEMORY;
     }

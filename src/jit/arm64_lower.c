@@ -380,10 +380,10 @@ ebpf_result_t arm64_lower(struct jit *j)
 {
     struct lowering l = {.j = j, .ir = &j->ir};
     TRY(each_value(&l, make_operation));
-    ir_count_uses(&j->ir);
     j->ir.counted = j->ir.tidy = false;
+    ir_count_uses(&j->ir);
+    j->ir.counted = false;
     lower_addresses(j, is_legal);
-    lower_sums(j, is_legal);
     TRY(each_value(&l, free_number));
     TRY(each_value(&l, finish_operation));
     return j->ir.loop_count > 1 ? each_value(&l, hoist_number) : EBPF_SUCCESS;

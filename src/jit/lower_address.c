@@ -5,6 +5,7 @@
 // A sum of two values disappears only if all its users take it in; otherwise both its operands would live on
 // beside it. So uses as an address are counted first. The next value of a loop's counter is needed anyway.
 #include "jit/lower_address.h"
+#include "jit/target.h"
 
 #define STEPS 6
 
@@ -53,6 +54,26 @@ static bool split_shift(const struct ir *ir, uint32_t value, uint8_t width, uint
     return true;
 }
 
+// The parts of an address, to go back to.
+struct parts {
+    uint32_t a, b;
+    int32_t disp;
+    uint8_t scale;
+};
+
+static struct parts parts_of(const struct ir_value *v)
+{
+    return (struct parts){v->a, v->b, v->disp, v->scale};
+}
+
+static void go_back(struct ir_value *v, const struct parts *parts)
+{
+    v->a = parts->a;
+    v->b = parts->b;
+    v->disp = parts->disp;
+    v->scale = parts->scale;
+}
+
 static bool is_plain_sum(const struct ir_value *v, uint8_t width)
 {
     return v->op == IR_ADD && v->width >= width && (v->flags & (IR_IMM | IR_STEP)) == 0;
@@ -65,7 +86,7 @@ static bool add_displacement(struct ir_value *v, int64_t constant)
     return sum == (int32_t)sum;
 }
 
-// --- steps: each changes the copy `v` and tells whether it applied -------------------------------
+// --- steps: each changes parts of `v` and tells whether it applied -------------------------------
 
 static bool take_base_constant(const struct ir *ir, struct ir_value *v)
 {
@@ -152,53 +173,48 @@ static bool change_places(const struct ir *ir, struct ir_value *v)
     return true;
 }
 
-typedef bool (*step_fn)(const struct ir *ir, struct ir_value *v);
-static const step_fn steps[] = {take_base_constant, take_sum,         take_lea,
-                                change_places,      take_index_shift, take_index_constant};
-
-static bool fold_once(struct jit *j, struct ir_value *v, size_t step_count, lower_legal_fn legal)
+static bool apply(const struct ir *ir, struct ir_value *v, unsigned step)
 {
-    for (size_t i = 0; i < step_count; i++) {
-        struct ir_value changed = *v;
-        if (changed.a != IR_NONE && steps[i](&j->ir, &changed) && legal(j, &changed)) {
-            *v = changed;
+    switch (step) {
+    case 0: return take_base_constant(ir, v);
+    case 1: return take_sum(ir, v);
+    case 2: return take_lea(ir, v);
+    case 3: return change_places(ir, v);
+    case 4: return take_index_shift(ir, v);
+    default: return take_index_constant(ir, v);
+    }
+}
+
+static bool fold_once(struct jit *j, struct ir_value *v, unsigned step_count, lower_legal_fn legal)
+{
+    struct parts before = parts_of(v);
+    for (unsigned i = 0; i < step_count; i++) {
+        if (apply(&j->ir, v, i) && legal(j, v)) {
             return true;
         }
+        go_back(v, &before);
     }
     return false;
 }
 
+// What an address can take in as its only part, as a base beside an index, and as an index. Most addresses
+// have nothing of that.
+static bool may_fold(const struct ir *ir, const struct ir_value *v)
+{
+    const uint64_t alone = OP_BIT(IR_ADD) | OP_BIT(IR_SUB) | OP_BIT(IR_LEA);
+    const uint64_t base = OP_BIT(IR_ADD) | OP_BIT(IR_SUB) | OP_BIT(IR_SHL), index = base | OP_BIT(IR_FRAME);
+    unsigned op = ir_at(ir, v->a)->op;
+    if (v->b == IR_NONE) {
+        return (alone >> op & 1) != 0; // not IR_NONE
+    }
+    return v->a != IR_NONE && ((base >> op & 1) != 0 || (index >> ir_at(ir, v->b)->op & 1) != 0);
+}
+
 static void fold(struct jit *j, struct ir_value *v, lower_legal_fn legal)
 {
-    size_t count = lower_is_atomic(v->op) ? 1 : ARRAY_SIZE(steps);
-    for (unsigned n = 0; n < STEPS && fold_once(j, v, count, legal); n++) {
+    unsigned count = lower_is_atomic(v->op) ? 1 : 6;
+    for (unsigned n = 0; n < STEPS && may_fold(&j->ir, v) && fold_once(j, v, count, legal); n++) {
     }
-}
-
-// --- whole functions -----------------------------------------------------------------------------
-
-void lower_fold_addresses(struct jit *j, lower_legal_fn legal)
-{
-    const struct ir *ir = &j->ir;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            struct ir_value *v = ir_at(ir, n);
-            if (lower_is_memory(v->op) || lower_is_atomic(v->op)) {
-                fold(j, v, legal);
-            }
-        }
-    }
-}
-
-void lower_addresses(struct jit *j, lower_legal_fn legal)
-{
-    const struct ir *ir = &j->ir;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            lower_count_address(ir, ir_at(ir, n));
-        }
-    }
-    lower_fold_addresses(j, legal);
 }
 
 // --- sums of sums --------------------------------------------------------------------------------
@@ -269,6 +285,20 @@ static bool begin_lea(const struct ir *ir, struct ir_value *lea)
     return lea->imm == (int32_t)lea->imm || lea->b != IR_NONE;
 }
 
+static bool take_any(const struct ir *ir, struct ir_value *lea)
+{
+    struct parts before = parts_of(lea);
+    if (take_operand(ir, lea, 0)) {
+        return true;
+    }
+    go_back(lea, &before);
+    if (take_operand(ir, lea, 1)) {
+        return true;
+    }
+    go_back(lea, &before);
+    return take_shifted_base(ir, lea);
+}
+
 static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
@@ -282,15 +312,11 @@ static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
         taken = legal(j, &lea);
     }
     for (unsigned n = 0; n < 3; n++) {
-        struct ir_value next = lea;
-        if (!take_operand(ir, &next, 0) && (next = lea, !take_operand(ir, &next, 1)) &&
-            (next = lea, !take_shifted_base(ir, &next))) {
+        struct parts before = parts_of(&lea);
+        if (!take_any(ir, &lea) || !legal(j, &lea)) {
+            go_back(&lea, &before);
             break;
         }
-        if (!legal(j, &next)) {
-            break;
-        }
-        lea = next;
         taken = true;
     }
     if (taken) {
@@ -299,15 +325,62 @@ static void make_lea(struct jit *j, struct ir_value *v, lower_legal_fn legal)
     }
 }
 
-void lower_sums(struct jit *j, lower_legal_fn legal)
+// Whether an address can take in the operand, or it is the frame.
+static bool may_be_taken(const struct ir *ir, uint32_t operand)
+{
+    const struct ir_value *o = ir_at(ir, ir_resolve(ir, operand));
+    bool part = o->op == IR_ADD || o->op == IR_SUB || o->op == IR_SHL || o->op == IR_LEA;
+    return (part && o->uses == 1) || o->op == IR_FRAME;
+}
+
+// --- whole functions -----------------------------------------------------------------------------
+
+static void finish(struct jit *j, struct ir_value *v, struct lower_changes *changes, lower_legal_fn legal)
+{
+    uint32_t a = v->a, b = v->b;
+    if (v->op == IR_ADD) {
+        make_lea(j, v, legal);
+    } else {
+        fold(j, v, legal);
+    }
+    if (changes != NULL) {
+        lower_changed(changes, a, v->a);
+        lower_changed(changes, b, v->b);
+    }
+}
+
+void lower_finish(struct jit *j, struct lower_lists *l, struct lower_changes *changes, lower_legal_fn legal)
 {
     const struct ir *ir = &j->ir;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            struct ir_value *v = ir_at(ir, n);
-            if (v->op == IR_ADD && (v->flags & IR_STEP) == 0) {
-                make_lea(j, v, legal);
-            }
+    uint32_t next;
+    *l->addresses.link = *l->sums.link = IR_NONE;
+    for (uint32_t n = l->addresses.first; n != IR_NONE; n = next) {
+        struct ir_value *v = ir_at(ir, n);
+        next = v->slot;
+        v->slot = 0;
+        if (may_fold(ir, v)) {
+            finish(j, v, changes, legal);
         }
     }
+    for (uint32_t n = l->sums.first; n != IR_NONE; n = next) {
+        struct ir_value *v = ir_at(ir, n);
+        next = v->slot;
+        v->slot = 0;
+        if (may_be_taken(ir, v->a) || ((v->flags & IR_IMM) == 0 && may_be_taken(ir, v->b))) {
+            finish(j, v, changes, legal);
+        }
+    }
+}
+
+void lower_addresses(struct jit *j, lower_legal_fn legal)
+{
+    const struct ir *ir = &j->ir;
+    struct lower_lists lists;
+    lower_begin(&lists);
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
+            lower_note(ir, &lists, n);
+        }
+    }
+    lower_finish(j, &lists, NULL, legal);
 }

@@ -45,7 +45,6 @@ static void check(const char *body, lower_legal_fn legal, const char *expected)
     }
     ir_count_uses(&jit.ir);
     lower_addresses(&jit, legal);
-    lower_sums(&jit, legal);
     REQUIRE_OK(ir_clean(&jit));
     out[0] = '\0';
     ir_print(&jit.ir, collect, out);

@@ -142,6 +142,7 @@ ebpf_result_t lower_blind(struct jit *j)
     if (!j->options->blind) {
         return EBPF_SUCCESS;
     }
+    j->ir.counted = j->ir.tidy = false;
     b.random = j->options->blind_seed + (uint64_t)j->ir.func * UINT64_C(0xd1342543de82ef95);
     for (uint32_t i = 0; i < b.ir->order_count && !b.full; i++) {
         b.block = b.ir->order[i];

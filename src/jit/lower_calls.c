@@ -303,7 +303,6 @@ ebpf_result_t lower_calls(struct jit *j)
     if (j->ir.helpers == IR_NONE) {
         return EBPF_SUCCESS;
     }
-    j->ir.counted = j->ir.tidy = false;
     for (uint32_t b = 1; b < l.old_blocks; b++) {
         ir_block_at(&j->ir, b)->extra = IR_NONE; // the block that it ends in, when it has been split
     }

@@ -40,8 +40,8 @@ static ebpf_result_t test_next(struct jit *j, const struct counter *c, const str
         return EBPF_NO_MEMORY;
     }
     ir_insert_after(ir, c->head, IR_NONE, number);
-    ir->counted = ir->tidy = false;
     bool swapped = v->b == c->phi;
+    ir->counted = ir->tidy = false;
     v->a = swapped ? number : c->next;
     v->b = swapped ? c->next : number;
     return EBPF_SUCCESS;

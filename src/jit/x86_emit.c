@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // x86_emit: one function: what is to know before, prologue, blocks in the order of the layout, final form.
+#include "jit/alloc.h"
 #include "jit/x86_emit.h"
 
 #define PAGE       4096u
@@ -65,7 +66,8 @@ static x86_emit_fn *const emitters[IR_OP_COUNT] = {
 
 static bool emits_nothing(unsigned op)
 {
-    return op == IR_NOP || op == IR_PARAM || op == IR_UNDEF || op == IR_PHI;
+    const uint64_t nothing = OP_BIT(IR_NOP) | OP_BIT(IR_PARAM) | OP_BIT(IR_UNDEF) | OP_BIT(IR_PHI);
+    return (nothing >> op & 1) != 0;
 }
 
 // --- before --------------------------------------------------------------------------------------
@@ -139,23 +141,32 @@ static ebpf_result_t lay_out_frame(struct x86_emitter *e, uint32_t used)
     return size <= MAX_FRAME ? EBPF_SUCCESS : jit_refuse(e->j, 0);
 }
 
+// Whether the PHIs behind the only edge of `b` take anything from another place.
+static bool moves_something(const struct x86_emitter *e, const struct ir_block *b)
+{
+    const struct ir *ir = e->ir;
+    uint32_t n = ir_block_at(ir, b->succ[0])->first;
+    for (; ir_at(ir, n)->op == IR_PHI; n = ir_next(ir, n)) {
+        const struct ir_value *to = ir_at(ir, n), *from = ir_at(ir, ir_pool(ir, to)[b->edge]);
+        bool same = to->reg == from->reg && (to->reg != IR_REG_NONE || to->slot == from->slot);
+        if (!same && x86_is_wanted(to) && (x86_is_wanted(from) || alloc_is_remade(from->op))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Blocks that do nothing but jump are left out.
-static ebpf_result_t find_empty(struct x86_emitter *e, uint32_t block)
+static void find_empty(struct x86_emitter *e, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(e->ir, block);
     if (b->first != b->last || ir_at(e->ir, b->first)->op != IR_JUMP) {
-        return EBPF_SUCCESS;
+        return;
     }
-    struct jit_move *moves;
-    uint32_t count;
-    size_t mark = e->j->memory.used;
-    TRY(alloc_edge_moves(e->j, block, X86_SCRATCH, &moves, &count));
-    jit_rewind(e->j, mark);
     uint32_t target = x86_find(e, b->succ[0]);
-    if (count == 0 && target != block) {
+    if (target != block && !moves_something(e, b)) {
         e->forward[block] = target;
     }
-    return EBPF_SUCCESS;
 }
 
 // Marks blocks that jump tables lead to.
@@ -175,27 +186,28 @@ static void mark_targets(struct x86_emitter *e)
 
 static ebpf_result_t prepare(struct x86_emitter *e, struct jit *j)
 {
-    uint32_t patches = 8, used = 0;
+    uint32_t patches = 9, used = 0;
     e->ir = &j->ir;
     e->calls = e->calls_c = e->uses_frame = e->keep_flags = false;
-    e->patch_count = 0;
+    e->patch_count = 1;
     e->last_pc = UINT32_MAX;
     e->first_line = j->out->line_count;
     e->result = EBPF_SUCCESS;
     survey(e, &patches, &used);
     TRY(lay_out_frame(e, used));
-    e->patches = jit_alloc(j, patches, sizeof(*e->patches));
+    e->patches = jit_room(j, patches, sizeof(*e->patches));
     e->forward = jit_alloc(j, e->ir->block_count, sizeof(*e->forward));
-    e->block_patch = jit_alloc(j, e->ir->block_count, sizeof(*e->block_patch));
+    e->starts = jit_room(j, e->ir->block_count, sizeof(*e->starts));
     e->outer = jit_alloc(j, e->ir->loop_count + 1, sizeof(*e->outer));
-    if (e->patches == NULL || e->forward == NULL || e->block_patch == NULL || e->outer == NULL) {
+    if (e->patches == NULL || e->forward == NULL || e->starts == NULL || e->outer == NULL) {
         return EBPF_NO_MEMORY;
     }
+    e->patches[0] = (struct x86_patch){.kind = X86_PATCH_NONE};
     for (uint32_t i = 1; i < e->ir->loop_count; i++) {
         e->outer[e->ir->loops[i].parent] = 1;
     }
     for (uint32_t i = e->ir->order_count; i-- > 1;) {
-        TRY(find_empty(e, e->ir->order[i]));
+        find_empty(e, e->ir->order[i]);
     }
     e->pads = (j->allocation->ops & OP_BIT(IR_SWITCH)) != 0 && !j->options->no_landing;
     if (e->pads) {
@@ -282,20 +294,18 @@ static void note_line(struct x86_emitter *e, uint32_t pc)
     }
 }
 
-static void emit_value(struct x86_emitter *e, uint32_t n)
+static void emit_value(struct x86_emitter *e, const struct ir_value *v)
 {
-    const struct ir_value *v = ir_at(e->ir, n);
-    const struct ir_op_info *info = ir_op_info(v->op);
-    if (emits_nothing(v->op) || (info->flags == (info->flags & (IR_PURE | IR_COMM | IR_IMM_B | IR_ADDR)) &&
-                                 (info->flags & IR_PURE) != 0 && !x86_is_wanted(v))) {
+    x86_emit_fn *emit = emitters[v->op];
+    if (!x86_is_wanted(v) && (ir_op_info(v->op)->flags & IR_PURE) != 0) {
         return;
     }
-    if (emitters[v->op] == NULL) {
-        e->result = jit_refuse(e->j, v->pc);
+    if (emit == NULL) {
+        e->result = emits_nothing(v->op) ? EBPF_SUCCESS : jit_refuse(e->j, v->pc);
         return;
     }
     note_line(e, v->pc);
-    emitters[v->op](e, v);
+    emit(e, v);
 }
 
 static bool is_innermost_head(const struct x86_emitter *e, uint32_t block)
@@ -306,21 +316,20 @@ static bool is_innermost_head(const struct x86_emitter *e, uint32_t block)
 
 static void emit_block(struct x86_emitter *e, uint32_t block)
 {
-    struct ir_block *b = ir_block_at(e->ir, block);
+    const struct ir *ir = e->ir;
     if (is_innermost_head(e, block)) {
         x86_add_patch(e, X86_PATCH_ALIGN, ALIGN_NOPS, 0, 0);
     }
-    b->extra = (uint32_t)e->code.size;
-    e->block_patch[block] = e->patch_count;
-    if (e->pads && b->mark != 0) {
+    e->starts[block] = (struct x86_start){(uint32_t)e->code.size, e->patch_count - 1};
+    if (e->pads && ir_block_at(ir, block)->mark != 0) {
         x86_landing_pad(&e->code);
     }
     e->tail_room = ALLOC_TAIL_ROOM;
     for (e->tail = block; e->tail != IR_NONE;) {
-        uint32_t n = ir_block_at(e->ir, e->tail)->first;
+        uint32_t n = ir_block_at(ir, e->tail)->first;
         e->tail = IR_NONE; // until a jump says so
-        for (; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_next(e->ir, n)) {
-            emit_value(e, n);
+        for (; n != IR_NONE && e->result == EBPF_SUCCESS; n = ir_next(ir, n)) {
+            emit_value(e, ir_at(ir, n));
         }
     }
 }
@@ -346,9 +355,7 @@ static ebpf_result_t emit_function(struct x86_emitter *e)
 {
     struct jit *j = e->j;
     struct jit_frame frame = {0};
-    while (e->code.size % 16 != 0) {
-        x86_bytes(&e->code, 0xcc, 1);
-    }
+    x86_align(e);
     e->start = frame.start = (uint32_t)e->code.size;
     if (j->func_offset != NULL) {
         j->func_offset[e->ir->func] = e->start;

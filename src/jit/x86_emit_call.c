@@ -3,6 +3,8 @@
 // comes behind the last function.
 #include "jit/x86_emit.h"
 
+#define INT3S UINT64_C(0xcccccccccccccccc)
+
 ebpf_result_t x86_start(struct jit *j);
 ebpf_result_t x86_finish_code(struct jit *j);
 void x86_link(struct jit_code *code, uint64_t address);
@@ -21,6 +23,8 @@ static uint32_t find_stub(struct x86_emitter *e, uint64_t target)
             }
             e->stubs[e->stub_count] = (struct x86_stub){target, X86_CHAIN_END};
             *number = (uint16_t)++e->stub_count;
+            i &= e->table_size - 1;
+            e->stubs_at[i / 64] |= UINT64_C(1) << i % 64;
         }
         if (e->stubs[*number - 1].target == target) {
             return *number - 1u;
@@ -28,21 +32,35 @@ static uint32_t find_stub(struct x86_emitter *e, uint64_t target)
     }
 }
 
-static void move_arguments(struct x86_emitter *e, const struct ir_value *v, const uint8_t *regs,
-                           uint32_t regs_count)
+static void move_arguments_anywhere(struct x86_emitter *e, const uint32_t *list, const uint8_t *regs,
+                                    uint32_t count)
 {
     struct jit_move moves[7];
-    uint32_t n = 0;
-    const uint32_t *list = ir_pool(e->ir, v);
-    for (uint32_t i = 0; i < v->b && i < regs_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct jit_location to = x86_in_reg(regs[i]);
         if (regs[i] == IR_REG_NONE) {
             to = (struct jit_location){.place = PLACE_STACK_ARG,
                                        .slot = e->convention->helper_stack + 8 * (i - 4)};
         }
-        moves[n++] = (struct jit_move){to, alloc_location(e->ir, list[i])};
+        moves[i] = (struct jit_move){to, alloc_location(e->ir, list[i])};
     }
-    x86_moves(e, moves, n);
+    x86_moves(e, moves, count);
+}
+
+static void move_arguments(struct x86_emitter *e, const struct ir_value *v, const uint8_t *regs,
+                           uint32_t regs_count)
+{
+    struct x86_shuffle s;
+    const uint32_t *list = ir_pool(e->ir, v);
+    uint32_t count = min_u32(v->b, regs_count);
+    s.count = s.made_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (regs[i] == IR_REG_NONE || !x86_shuffle_add(e, &s, regs[i], list[i])) {
+            move_arguments_anywhere(e, list, regs, count);
+            return;
+        }
+    }
+    x86_shuffle_make(e, &s);
 }
 
 void x86_emit_call(struct x86_emitter *e, const struct ir_value *v)
@@ -77,9 +95,10 @@ static ebpf_result_t allocate_stubs(struct x86_emitter *e)
     }
     e->stub_capacity = in == NULL ? targets : min_u32(targets, e->j->calls + e->j->map_loads);
     e->stub_capacity = min_u32(e->stub_capacity, UINT16_MAX);
+    e->stubs_at = jit_alloc(e->j, (e->table_size + 63) / 64, sizeof(*e->stubs_at));
     e->stub_table = jit_alloc(e->j, e->table_size, sizeof(*e->stub_table));
     e->stubs = jit_room(e->j, e->stub_capacity, sizeof(*e->stubs));
-    return e->stub_table == NULL || e->stubs == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+    return e->stubs_at == NULL || e->stub_table == NULL || e->stubs == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
 ebpf_result_t x86_start(struct jit *j)
@@ -106,13 +125,13 @@ ebpf_result_t x86_start(struct jit *j)
 static uint32_t read32(const struct x86_emitter *e, uint32_t at)
 {
     uint32_t value;
-    memcpy(&value, e->code.bytes + at, 4);
+    __builtin_memcpy(&value, e->code.bytes + at, 4);
     return value;
 }
 
 static void write32(struct x86_emitter *e, uint32_t at, uint32_t value)
 {
-    memcpy(e->code.bytes + at, &value, 4);
+    __builtin_memcpy(e->code.bytes + at, &value, 4);
 }
 
 // Each place of a chain has the next one where its displacement belongs.
@@ -125,16 +144,16 @@ static void resolve(struct x86_emitter *e, uint32_t chain, uint32_t target)
     }
 }
 
-static void align_code(struct x86_emitter *e)
+void x86_align(struct x86_emitter *e)
 {
-    while (e->code.size % 16 != 0) {
-        x86_bytes(&e->code, 0xcc, 1);
-    }
+    unsigned count = -(unsigned)e->code.size & 15;
+    x86_bytes(&e->code, INT3S, min_u32(count, 8));
+    x86_bytes(&e->code, INT3S, count - min_u32(count, 8));
 }
 
 static void emit_stub(struct x86_emitter *e, struct x86_stub *stub)
 {
-    align_code(e);
+    x86_align(e);
     uint32_t start = (uint32_t)e->code.size;
     x86_bytes(&e->code, 0xbb49, 2); // movabs r11: always with 64 bits, so that all stubs look alike
     x86_bytes(&e->code, stub->target, 8);
@@ -162,7 +181,7 @@ static void emit_retpoline(struct x86_emitter *e)
         0x4c, 0x89, 0x1c, 0x24,       // 2: mov [rsp], r11
         0xc3,                         // ret
     };
-    align_code(e);
+    x86_align(e);
     uint32_t start = (uint32_t)e->code.size;
     for (unsigned i = 0; i < sizeof(code); i++) {
         x86_bytes(&e->code, code[i], 1);
@@ -181,9 +200,10 @@ ebpf_result_t x86_finish_code(struct jit *j)
         }
         resolve(e, e->func_chain[f], j->func_offset[f]);
     }
-    for (uint32_t i = 0; i < e->table_size; i++) {
-        if (e->stub_table[i] != 0) {
-            emit_stub(e, &e->stubs[e->stub_table[i] - 1]);
+    for (uint32_t i = 0; i < e->table_size; i += 64) {
+        for (uint64_t left = e->stubs_at[i / 64]; left != 0; left &= left - 1) {
+            uint32_t at = i + (uint32_t)__builtin_ctzll(left);
+            emit_stub(e, &e->stubs[e->stub_table[at] - 1]);
         }
     }
     if (e->retpoline_chain != X86_CHAIN_END) {

@@ -71,22 +71,8 @@ void x86_compare(struct x86_emitter *e, const struct ir_value *v)
 
 // --- patches -------------------------------------------------------------------------------------
 
-void x86_add_patch(struct x86_emitter *e, enum x86_patch_kind kind, unsigned size, uint32_t target,
-                   unsigned cc)
-{
-    e->patches[e->patch_count++] = (struct x86_patch){
-        .at = (uint32_t)e->code.size,
-        .target = target,
-        .kind = (uint8_t)kind,
-        .cc = (uint8_t)cc,
-        .size = (uint8_t)size,
-        .new_size = (uint8_t)size,
-    };
-    x86_bytes(&e->code, 0, size);
-}
-
 // Halves the path that it walks, so that chains of jumps stay cheap.
-uint32_t x86_find(struct x86_emitter *e, uint32_t block)
+uint32_t x86_follow(struct x86_emitter *e, uint32_t block)
 {
     while (e->forward[block] != IR_NONE) {
         uint32_t next = e->forward[block];
@@ -98,11 +84,6 @@ uint32_t x86_find(struct x86_emitter *e, uint32_t block)
     return block;
 }
 
-void x86_branch(struct x86_emitter *e, enum x86_cc cc, uint32_t block)
-{
-    x86_add_patch(e, X86_PATCH_BRANCH, cc == X86_CC_ALWAYS ? 5 : 6, block, cc);
-}
-
 static void go_to(struct x86_emitter *e, uint32_t block)
 {
     if (block != e->next) {
@@ -112,12 +93,12 @@ static void go_to(struct x86_emitter *e, uint32_t block)
 
 // --- ends of blocks ------------------------------------------------------------------------------
 
-void x86_emit_jump(struct x86_emitter *e, const struct ir_value *v)
+static void make_edge_moves(struct x86_emitter *e, uint32_t block)
 {
     struct jit_move *moves;
     uint32_t count;
     size_t mark = e->j->memory.used;
-    ebpf_result_t result = alloc_edge_moves(e->j, v->block, X86_SCRATCH, &moves, &count);
+    ebpf_result_t result = alloc_edge_moves(e->j, block, X86_SCRATCH, &moves, &count);
     if (result != EBPF_SUCCESS) {
         e->result = result;
         return;
@@ -126,11 +107,42 @@ void x86_emit_jump(struct x86_emitter *e, const struct ir_value *v)
         x86_move(e, &moves[i]);
     }
     jit_rewind(e->j, mark);
-    uint32_t to = x86_find(e, ir_block_at(e->ir, v->block)->succ[0]);
-    if (to != e->next && alloc_copies_tail(e->ir, v->block, to, &e->tail_room)) {
+}
+
+// What the edge to `to` brings to its PHIs.
+static void take_edge(struct x86_emitter *e, uint32_t block, const struct ir_block *to)
+{
+    struct x86_shuffle s;
+    uint32_t edge = ir_block_at(e->ir, block)->edge;
+    s.count = s.made_count = 0;
+    for (uint32_t n = to->first; ir_at(e->ir, n)->op == IR_PHI; n = ir_next(e->ir, n)) {
+        const struct ir_value *phi = ir_at(e->ir, n);
+        if (!x86_is_wanted(phi)) {
+            continue;
+        }
+        if (phi->reg == IR_REG_NONE || !x86_shuffle_add(e, &s, phi->reg, ir_pool(e->ir, phi)[edge])) {
+            make_edge_moves(e, block);
+            return;
+        }
+    }
+    x86_shuffle_make(e, &s);
+}
+
+void x86_emit_jump(struct x86_emitter *e, const struct ir_value *v)
+{
+    uint32_t succ = ir_block_at(e->ir, v->block)->succ[0];
+    const struct ir_block *b = ir_block_at(e->ir, succ);
+    if (ir_at(e->ir, b->first)->op == IR_PHI) {
+        take_edge(e, v->block, b);
+    }
+    uint32_t to = x86_find(e, succ);
+    if (to == e->next || e->result != EBPF_SUCCESS) {
+        return;
+    }
+    if (alloc_copies_tail(e->ir, v->block, to, &e->tail_room)) {
         e->tail = to;
     } else {
-        go_to(e, to);
+        x86_branch(e, X86_CC_ALWAYS, to);
     }
 }
 

@@ -2,26 +2,6 @@
 // x86_emit_place: where values are: registers, spill slots, constants made anew; and moves between them.
 #include "jit/x86_emit.h"
 
-struct x86_mem x86_slot(const struct x86_emitter *e, uint32_t slot)
-{
-    return x86_at(X86_RSP, (int32_t)(e->spill_off + slot * 8));
-}
-
-bool x86_in_slot(const struct x86_emitter *e, uint32_t value)
-{
-    return alloc_location(e->ir, value).place == PLACE_SLOT;
-}
-
-struct x86_mem x86_slot_of(const struct x86_emitter *e, uint32_t value)
-{
-    return x86_slot(e, alloc_location(e->ir, value).slot);
-}
-
-static struct x86_mem frame_at(const struct x86_emitter *e, int64_t disp)
-{
-    return x86_at(X86_RSP, (int32_t)((int64_t)e->frame_top + disp));
-}
-
 // CONST, MAP and FRAME come from nothing. 32 bits of a constant are zero-extended.
 void x86_make(struct x86_emitter *e, const struct ir_value *v, unsigned width, unsigned reg)
 {
@@ -31,7 +11,7 @@ void x86_make(struct x86_emitter *e, const struct ir_value *v, unsigned width, u
     case IR_CONST:
         x86_mov_imm(&e->code, reg, width == 64 ? imm : (int64_t)(uint32_t)imm, e->keep_flags);
         break;
-    case IR_FRAME: x86_rm(&e->code, X86_LEA, 64, reg, frame_at(e, 0)); break;
+    case IR_FRAME: x86_rm(&e->code, X86_LEA, 64, reg, x86_frame(e, 0)); break;
     default: break; // UNDEF: anything
     }
 }
@@ -50,52 +30,13 @@ void x86_fetch(struct x86_emitter *e, uint32_t value, unsigned width, unsigned r
     }
 }
 
-unsigned x86_source(struct x86_emitter *e, uint32_t value, unsigned scratch)
-{
-    struct jit_location at = alloc_location(e->ir, value);
-    if (at.place == PLACE_REG) {
-        return at.reg;
-    }
-    x86_fetch(e, value, 64, scratch);
-    return scratch;
-}
-
-bool x86_is_wanted(const struct ir_value *v)
-{
-    return v->reg != IR_REG_NONE || v->slot != 0;
-}
-
-unsigned x86_target_reg(const struct ir_value *v)
-{
-    return v->reg != IR_REG_NONE ? v->reg : X86_SCRATCH;
-}
-
-void x86_finish(struct x86_emitter *e, const struct ir_value *v, unsigned reg)
+void x86_finish_elsewhere(struct x86_emitter *e, const struct ir_value *v, unsigned reg)
 {
     if (v->reg != IR_REG_NONE) {
-        if (v->reg != reg) {
-            x86_mov(&e->code, 64, v->reg, reg);
-        }
+        x86_mov(&e->code, 64, v->reg, reg);
     } else if (v->slot != 0) {
         x86_store(&e->code, 64, x86_slot(e, v->slot - 1), reg);
     }
-}
-
-// --- addresses -----------------------------------------------------------------------------------
-
-struct x86_mem x86_address(struct x86_emitter *e, const struct ir_value *v)
-{
-    struct x86_mem m = {X86_NO_REG, X86_NO_REG, 0, v->disp};
-    if (v->a != IR_NONE && ir_at(e->ir, v->a)->op == IR_FRAME) {
-        m = frame_at(e, v->disp);
-    } else if (v->a != IR_NONE) {
-        m.base = (uint8_t)x86_source(e, v->a, X86_SCRATCH);
-    }
-    if ((ir_op_info(v->op)->operands[1] == 'b' && v->op != IR_CMPXCHG) && v->b != IR_NONE) {
-        m.index = (uint8_t)x86_source(e, v->b, m.base == X86_SCRATCH ? X86_SCRATCH2 : X86_SCRATCH);
-        m.scale = v->scale;
-    }
-    return m;
 }
 
 // --- moves ---------------------------------------------------------------------------------------
@@ -165,5 +106,62 @@ void x86_moves(struct x86_emitter *e, const struct jit_move *moves, uint32_t cou
     n = alloc_order_moves(rest, n, X86_SCRATCH, ordered);
     for (uint32_t i = 0; i < n; i++) {
         x86_move(e, &ordered[i]);
+    }
+}
+
+// --- shuffles ------------------------------------------------------------------------------------
+
+// How many moves that are left read a register: four bits for each.
+static uint64_t reader(unsigned from)
+{
+    return from < X86_REG_COUNT ? UINT64_C(1) << 4 * from : 0;
+}
+
+static void make_move(struct x86_emitter *e, unsigned to, unsigned from)
+{
+    if (from < X86_REG_COUNT) {
+        x86_mov(&e->code, 64, to, from);
+    } else {
+        x86_load(&e->code, 64, to, x86_slot(e, from - X86_REG_COUNT));
+    }
+}
+
+// Makes the moves from `first` on whose destination nobody reads any more, the last one first; those that are
+// left are at the end. Returns where they start.
+static uint32_t make_free_ones(struct x86_emitter *e, struct x86_shuffle *s, uint32_t first,
+                               uint64_t *readers)
+{
+    uint32_t left = s->count;
+    for (uint32_t i = s->count; i-- > first;) {
+        unsigned to = s->to[i], from = s->from[i];
+        if ((*readers & 15 * reader(to)) == 0) {
+            *readers -= reader(from);
+            make_move(e, to, from);
+        } else {
+            left--;
+            s->to[left] = (uint8_t)to;
+            s->from[left] = (uint16_t)from;
+        }
+    }
+    return left;
+}
+
+void x86_shuffle_make(struct x86_emitter *e, struct x86_shuffle *s)
+{
+    uint64_t readers = 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        readers += reader(s->from[i]);
+    }
+    for (uint32_t first = 0; first < s->count;) {
+        uint32_t left = make_free_ones(e, s, first, &readers);
+        if (left == first) { // cycles: one of their values waits in the scratch register
+            make_move(e, X86_SCRATCH, s->from[left]);
+            readers += reader(X86_SCRATCH) - reader(s->from[left]);
+            s->from[left] = X86_SCRATCH;
+        }
+        first = left;
+    }
+    for (uint32_t i = 0; i < s->made_count; i++) {
+        x86_make(e, ir_at(e->ir, s->made[i]), 64, s->made_to[i]);
     }
 }

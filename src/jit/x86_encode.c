@@ -5,146 +5,177 @@
 enum form_flags { BYTE = 1, BYTE_RM = 2, D64 = 4, VEX = 8, NO_W = 16 };
 
 struct form {
-    uint8_t prefix, map, opcode, digit, flags;
+    uint8_t prefix, digit;
+    uint8_t bytes; // byte registers, enum form_flags
+    uint8_t wide;  // REX.W when the width is 64: 8 or 0
+    uint8_t size;  // bytes of the opcode
+    uint8_t map, last;
+    uint32_t opcode; // with its escapes, the first byte lowest
 };
 
-static const struct form forms[X86_INSN_COUNT] = {
-#define INSN(id, prefix, map, opcode, digit, flags) [X86_##id] = {prefix, map, opcode, digit, flags},
+#define ESCAPED(map, opcode)                                                                                 \
+    ((map) == 0   ? (uint32_t)(opcode)                                                                       \
+     : (map) == 1 ? 0x0fu | (uint32_t)(opcode) << 8                                                          \
+                  : 0x0fu | ((map) == 2 ? 0x3800u : 0x3a00u) | (uint32_t)(opcode) << 16)
+#define FORM(prefix, map, opcode, digit, flags)                                                              \
+    {prefix,                                                                                                 \
+     digit,                                                                                                  \
+     (flags) & (BYTE | BYTE_RM),                                                                             \
+     ((flags) & (NO_W | D64)) == 0 ? 8 : 0,                                                                  \
+     (map) < 2 ? (map) + 1 : 3,                                                                              \
+     map,                                                                                                    \
+     opcode,                                                                                                 \
+     ESCAPED(map, opcode)}
+#define PLAIN X86_INSN_COUNT // opcodes of one byte that are put together here
+static const struct form forms[X86_INSN_COUNT + 1] = {
+#define INSN(id, ...) [X86_##id] = FORM(__VA_ARGS__),
 #include "jit/x86_insns.def"
 #undef INSN
+    [PLAIN] = FORM(0, 0, 0, 0, 0),
 };
 
-static void byte(struct x86_code *c, unsigned value)
+void x86_last_bytes(struct x86_code *c, uint64_t value, unsigned count)
 {
-    if (c->size < c->capacity) {
-        c->bytes[c->size] = (uint8_t)value;
-    }
-    c->size++;
-}
-
-void x86_bytes(struct x86_code *c, uint64_t value, unsigned count)
-{
-    for (; count != 0; count--, value >>= 8) {
-        byte(c, value & 0xff);
+    for (size_t at = c->size; count != 0 && at < c->capacity; count--, at++, value >>= 8) {
+        c->bytes[at] = (uint8_t)value;
     }
 }
 
 // --- prefixes and operands -----------------------------------------------------------------------
+
+// What registers are in ModRM, and above that in REX.
+#define IN_REG(reg) (((reg) & 7) << 3 | ((reg) & 8) << 7)
+#define IN_RM(reg)  (((reg) & 7) | ((reg) & 8) << 5)
+#define ALL(in)                                                                                              \
+    {in(0), in(1), in(2),  in(3),  in(4),  in(5),  in(6),  in(7),                                            \
+     in(8), in(9), in(10), in(11), in(12), in(13), in(14), in(15)}
+static const uint16_t in_reg[X86_REG_COUNT] = ALL(IN_REG), in_rm[X86_REG_COUNT] = ALL(IN_RM);
 
 static bool needs_rex(unsigned reg) // as a byte register: 4-7 would be ah, ch, dh, bh
 {
     return reg >= 4 && reg <= 7;
 }
 
-static void prefixes(struct x86_code *c, const struct form *f, unsigned width, unsigned reg, unsigned index,
-                     unsigned base, bool force)
+// REX of the form with `fields`; 0: none.
+static unsigned rex_of(const struct form *f, unsigned width, unsigned fields, bool force)
 {
-    static const uint8_t escapes[] = {0, 0, 0x38, 0x3a};
-    bool wide = width == 64 && (f->flags & (NO_W | D64)) == 0;
-    unsigned rex = 0x40 | (unsigned)wide << 3 | (reg & 8) >> 1 | (index & 8) >> 2 | (base & 8) >> 3;
+    unsigned rex = (width >> 3 & f->wide) | fields >> 8;
+    return rex != 0 || force ? 0x40 | rex : 0;
+}
+
+// Prefixes, opcode (with the bits `more`) and the `count` bytes behind it, then a displacement.
+static inline void instruction(struct x86_code *c, const struct form *f, uint32_t more, unsigned rex,
+                               uint64_t behind, unsigned count, uint32_t disp, unsigned disp_count)
+{
+    uint64_t bytes = behind << 8 * f->size | f->opcode | more;
+    unsigned has_rex = rex != 0;
+    size_t at = c->size;
+    bytes = bytes << 8 * has_rex | rex;
+    count += f->size + has_rex;
     if (f->prefix != 0) {
-        byte(c, f->prefix);
+        bytes = bytes << 8 | f->prefix;
+        count++;
     }
-    if (rex != 0x40 || force) {
-        byte(c, rex);
-    }
-    if (f->map != 0) {
-        byte(c, 0x0f);
-    }
-    if (f->map >= 2) {
-        byte(c, escapes[f->map]);
+    c->size += count + disp_count;
+    if (__builtin_expect(at + 16 <= c->capacity, 1)) {
+        uint64_t last = disp;
+        __builtin_memcpy(c->bytes + at, &bytes, 8);
+        __builtin_memcpy(c->bytes + at + count, &last, 8);
+    } else {
+        struct x86_code end = {c->bytes, c->capacity, at};
+        x86_bytes(&end, bytes, count);
+        x86_bytes(&end, disp, disp_count);
     }
 }
 
-static void modrm_reg(struct x86_code *c, unsigned reg, unsigned rm)
+static void form_rr(struct x86_code *c, const struct form *f, uint32_t more, unsigned width, unsigned reg,
+                    unsigned rm)
 {
-    byte(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    unsigned fields = in_reg[reg] | in_rm[rm];
+    bool force = f->bytes != 0 &&
+                 (((f->bytes & BYTE) != 0 && needs_rex(reg)) || ((f->bytes & BYTE_RM) != 0 && needs_rex(rm)));
+    instruction(c, f, more, rex_of(f, width, fields, force), 0xc0 | (fields & 0xff), 1, 0, 0);
 }
 
-// An address without base or index takes SIB, as ModRM alone would mean one relative to rip.
-static void modrm_mem(struct x86_code *c, unsigned reg, struct x86_mem m)
+// Without a base the address takes SIB, as ModRM alone would mean one relative to rip.
+static void form_absolute(struct x86_code *c, const struct form *f, uint32_t more, unsigned width,
+                          unsigned reg, struct x86_mem m)
 {
-    unsigned field = (reg & 7) << 3, index = m.index == X86_NO_REG ? 4u : m.index & 7u;
+    bool force = (f->bytes & BYTE) != 0 && needs_rex(reg);
+    unsigned index = m.index == X86_NO_REG ? 4 : m.index, fields = in_reg[reg] | (index & 8) << 6;
+    unsigned sib = (unsigned)m.scale << 6 | (index & 7) << 3 | 5;
+    instruction(c, f, more, rex_of(f, width, fields, force), (fields & 0x38) | 4 | sib << 8, 2,
+                (uint32_t)m.disp, 4);
+}
+
+void x86_at_base(struct x86_code *c, unsigned insn, unsigned width, unsigned reg, unsigned base, int32_t disp)
+{
+    const struct form *f = &forms[insn];
+    bool force = (f->bytes & BYTE) != 0 && needs_rex(reg);
+    unsigned fields = in_reg[reg] | in_rm[base], low = base & 7, count = 1;
+    unsigned mod = disp == 0 && low != 5 ? 0 : x86_fits8(disp) ? 1 : 2;
+    unsigned behind = (fields & 0xff) | mod << 6;
+    if (low == 4) { // takes SIB, without an index
+        behind |= 0x2400;
+        count = 2;
+    }
+    instruction(c, f, 0, rex_of(f, width, fields, force), behind, count, (uint32_t)disp, mod == 2 ? 4 : mod);
+}
+
+void x86_rm_with(struct x86_code *c, unsigned insn, uint32_t more, unsigned width, unsigned reg,
+                 struct x86_mem m)
+{
+    const struct form *f = &forms[insn];
     if (m.base == X86_NO_REG) {
-        byte(c, field | 4);
-        byte(c, (unsigned)m.scale << 6 | index << 3 | 5);
-        x86_bytes(c, (uint32_t)m.disp, 4);
+        form_absolute(c, f, more, width, reg, m);
         return;
     }
-    unsigned mod = m.disp == 0 && (m.base & 7) != 5 ? 0 : x86_fits8(m.disp) ? 1 : 2;
-    if (m.index == X86_NO_REG && (m.base & 7) != 4) {
-        byte(c, mod << 6 | field | (m.base & 7));
-    } else {
-        byte(c, mod << 6 | field | 4);
-        byte(c, (unsigned)m.scale << 6 | index << 3 | (m.base & 7));
+    bool force = (f->bytes & BYTE) != 0 && needs_rex(reg);
+    unsigned fields = in_reg[reg] | in_rm[m.base], base = m.base & 7, count = 1;
+    unsigned mod = m.disp == 0 && base != 5 ? 0 : x86_fits8(m.disp) ? 1 : 2;
+    unsigned behind = (fields & 0xff) | mod << 6;
+    if (m.index != X86_NO_REG || base == 4) {
+        unsigned index = m.index == X86_NO_REG ? 4 : m.index;
+        fields |= (index & 8) << 6;
+        behind = (behind & 0xf8) | 4 | ((unsigned)m.scale << 6 | (index & 7) << 3 | base) << 8;
+        count = 2;
     }
-    x86_bytes(c, (uint32_t)m.disp, mod == 0 ? 0 : mod == 1 ? 1 : 4);
-}
-
-static void form_rr(struct x86_code *c, const struct form *f, unsigned width, unsigned reg, unsigned rm)
-{
-    bool force = ((f->flags & BYTE) != 0 && needs_rex(reg)) || ((f->flags & BYTE_RM) != 0 && needs_rex(rm));
-    prefixes(c, f, width, reg, 0, rm, force);
-    byte(c, f->opcode);
-    modrm_reg(c, reg, rm);
-}
-
-static void form_rm(struct x86_code *c, const struct form *f, unsigned width, unsigned reg,
-                    struct x86_mem mem)
-{
-    bool force = (f->flags & BYTE) != 0 && needs_rex(reg);
-    prefixes(c, f, width, reg, mem.index == X86_NO_REG ? 0 : mem.index, mem.base == X86_NO_REG ? 0 : mem.base,
-             force);
-    byte(c, f->opcode);
-    modrm_mem(c, reg, mem);
+    instruction(c, f, more, rex_of(f, width, fields, force), behind, count, (uint32_t)m.disp,
+                mod == 2 ? 4 : mod);
 }
 
 void x86_rr(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, unsigned rm)
 {
-    form_rr(c, &forms[insn], width, reg, rm);
-}
-
-void x86_rm(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, struct x86_mem mem)
-{
-    form_rm(c, &forms[insn], width, reg, mem);
+    form_rr(c, &forms[insn], 0, width, reg, rm);
 }
 
 void x86_r(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned rm)
 {
-    form_rr(c, &forms[insn], width, forms[insn].digit, rm);
-}
-
-void x86_m(struct x86_code *c, enum x86_insn insn, unsigned width, struct x86_mem mem)
-{
-    form_rm(c, &forms[insn], width, forms[insn].digit, mem);
+    form_rr(c, &forms[insn], 0, width, forms[insn].digit, rm);
 }
 
 void x86_vex(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, unsigned vvvv, unsigned rm)
 {
     const struct form *f = &forms[insn];
     unsigned pp = f->prefix == 0x66 ? 1 : f->prefix == 0xf3 ? 2 : f->prefix == 0xf2 ? 3 : 0;
-    byte(c, 0xc4);
-    byte(c, (~reg & 8) << 4 | 0x40 | (~rm & 8) << 2 | f->map);
-    byte(c, (width == 64 ? 0x80u : 0) | (~vvvv & 15) << 3 | pp);
-    byte(c, f->opcode);
-    modrm_reg(c, reg, rm);
+    unsigned first = (~reg & 8) << 4 | 0x40 | (~rm & 8) << 2 | f->map;
+    unsigned second = (width == 64 ? 0x80u : 0) | (~vvvv & 15) << 3 | pp;
+    unsigned modrm = 0xc0 | (reg & 7) << 3 | (rm & 7);
+    x86_bytes(c, 0xc4 | first << 8 | second << 16 | (uint64_t)f->last << 24 | (uint64_t)modrm << 32, 5);
 }
 
 // --- instructions that have several forms --------------------------------------------------------
 
 void x86_mov(struct x86_code *c, unsigned width, unsigned to, unsigned from)
 {
-    x86_rr(c, X86_MOV_MR, width, from, to);
+    form_rr(c, &forms[X86_MOV_MR], 0, width, from, to);
 }
 
-// An opcode that has the register in its low bits.
+// An opcode without ModRM that has the register in its low bits, or none.
 static void short_form(struct x86_code *c, unsigned opcode, unsigned width, unsigned reg)
 {
-    unsigned rex = 0x40 | (width == 64 ? 8u : 0) | (reg & 8) >> 3;
-    if (rex != 0x40) {
-        byte(c, rex);
-    }
-    byte(c, opcode | (reg & 7));
+    unsigned rex = rex_of(&forms[PLAIN], width, in_rm[reg], false);
+    x86_bytes(c, rex != 0 ? rex | (opcode | (reg & 7)) << 8 : opcode | (reg & 7), rex != 0 ? 2 : 1);
 }
 
 void x86_mov_imm(struct x86_code *c, unsigned to, int64_t imm, bool keep_flags)
@@ -165,29 +196,25 @@ void x86_mov_imm(struct x86_code *c, unsigned to, int64_t imm, bool keep_flags)
 
 void x86_alu(struct x86_code *c, enum x86_alu op, unsigned width, unsigned to, unsigned from)
 {
-    const struct form f = {0, 0, (uint8_t)(op << 3 | 1), 0, 0};
-    form_rr(c, &f, width, from, to);
+    form_rr(c, &forms[PLAIN], op << 3 | 1, width, from, to);
 }
 
 void x86_alu_rm(struct x86_code *c, enum x86_alu op, unsigned width, unsigned to, struct x86_mem from)
 {
-    const struct form f = {0, 0, (uint8_t)(op << 3 | 3), 0, 0};
-    form_rm(c, &f, width, to, from);
+    x86_rm_with(c, PLAIN, op << 3 | 3, width, to, from);
 }
 
 void x86_alu_imm(struct x86_code *c, enum x86_alu op, unsigned width, unsigned to, int32_t imm)
 {
-    static const struct form in_rax = {0, 0, 0, 0, 0};
     if (x86_fits8(imm)) {
-        form_rr(c, &forms[X86_ALU_IMM8], width, op, to);
+        form_rr(c, &forms[X86_ALU_IMM8], 0, width, op, to);
         x86_bytes(c, (uint64_t)imm, 1);
         return;
     }
     if (to == X86_RAX) {
-        prefixes(c, &in_rax, width, 0, 0, 0, false);
-        byte(c, (unsigned)op << 3 | 5);
+        short_form(c, (unsigned)op << 3 | 5, width, X86_RAX);
     } else {
-        form_rr(c, &forms[X86_ALU_IMM32], width, op, to);
+        form_rr(c, &forms[X86_ALU_IMM32], 0, width, op, to);
     }
     x86_bytes(c, (uint64_t)imm, 4);
 }
@@ -195,7 +222,7 @@ void x86_alu_imm(struct x86_code *c, enum x86_alu op, unsigned width, unsigned t
 void x86_alu_mem_imm(struct x86_code *c, enum x86_alu op, unsigned width, struct x86_mem to, int32_t imm)
 {
     bool is_short = x86_fits8(imm);
-    form_rm(c, &forms[is_short ? X86_ALU_IMM8 : X86_ALU_IMM32], width, op, to);
+    x86_rm_with(c, is_short ? X86_ALU_IMM8 : X86_ALU_IMM32, 0, width, op, to);
     x86_bytes(c, (uint64_t)imm, is_short ? 1 : 4);
 }
 
@@ -203,11 +230,10 @@ void x86_alu_mem_imm(struct x86_code *c, enum x86_alu op, unsigned width, struct
 // that are asked for afterwards are zero or not zero.
 void x86_test_imm(struct x86_code *c, unsigned width, unsigned reg, int32_t imm)
 {
-    static const struct form in_rax = {0, 0, 0, 0, 0};
     width = imm >= 0 ? 32 : width;
     if (imm >= 0 && imm <= 0x7f) {
         if (reg == X86_RAX) {
-            byte(c, 0xa8);
+            x86_bytes(c, 0xa8, 1);
         } else {
             x86_r(c, X86_TEST_IMM8, 32, reg);
         }
@@ -215,8 +241,7 @@ void x86_test_imm(struct x86_code *c, unsigned width, unsigned reg, int32_t imm)
         return;
     }
     if (reg == X86_RAX) {
-        prefixes(c, &in_rax, width, 0, 0, 0, false);
-        byte(c, 0xa9);
+        short_form(c, 0xa9, width, X86_RAX);
     } else {
         x86_r(c, X86_TEST_IMM32, width, reg);
     }
@@ -225,11 +250,8 @@ void x86_test_imm(struct x86_code *c, unsigned width, unsigned reg, int32_t imm)
 
 void x86_shift_imm(struct x86_code *c, enum x86_shift op, unsigned width, unsigned reg, unsigned count)
 {
-    const struct form f = {0, 0, count == 1 ? 0xd1 : 0xc1, 0, 0};
-    form_rr(c, &f, width, op, reg);
-    if (count != 1) {
-        byte(c, count);
-    }
+    form_rr(c, &forms[PLAIN], count == 1 ? 0xd1 : 0xc1, width, op, reg);
+    x86_bytes(c, count, count != 1);
 }
 
 void x86_imul_imm(struct x86_code *c, unsigned width, unsigned to, unsigned from, int32_t imm)
@@ -239,30 +261,20 @@ void x86_imul_imm(struct x86_code *c, unsigned width, unsigned to, unsigned from
     x86_bytes(c, (uint64_t)imm, is_short ? 1 : 4);
 }
 
-static struct form cmov_form(enum x86_cc cc)
-{
-    struct form f = forms[X86_CMOV];
-    f.opcode = (uint8_t)(f.opcode | cc);
-    return f;
-}
-
 void x86_cmov(struct x86_code *c, enum x86_cc cc, unsigned to, unsigned from)
 {
-    struct form f = cmov_form(cc);
-    form_rr(c, &f, 64, to, from);
+    form_rr(c, &forms[X86_CMOV], (uint32_t)cc << 8, 64, to, from);
 }
 
 void x86_cmov_mem(struct x86_code *c, enum x86_cc cc, unsigned to, struct x86_mem from)
 {
-    struct form f = cmov_form(cc);
-    form_rm(c, &f, 64, to, from);
+    x86_rm_with(c, X86_CMOV, (uint32_t)cc << 8, 64, to, from);
 }
 
 void x86_bswap(struct x86_code *c, unsigned width, unsigned reg)
 {
-    const struct form f = {0, 1, 0, 0, 0};
-    prefixes(c, &f, width, 0, 0, reg, false);
-    byte(c, 0xc8 | (reg & 7));
+    unsigned rex = (width == 64 ? 8u : 0) | (reg & 8) >> 3, opcode = 0xc80f | (reg & 7) << 8;
+    x86_bytes(c, rex != 0 ? 0x40 | rex | opcode << 8 : opcode, rex != 0 ? 3 : 2);
 }
 
 void x86_push(struct x86_code *c, unsigned reg)
@@ -275,50 +287,24 @@ void x86_pop(struct x86_code *c, unsigned reg)
     short_form(c, 0x58, 32, reg);
 }
 
-// --- memory --------------------------------------------------------------------------------------
-
-void x86_store_imm(struct x86_code *c, unsigned bits, struct x86_mem to, int32_t imm)
-{
-    x86_m(c, bits == 8 ? X86_MOV_IMM8 : bits == 16 ? X86_MOV_IMM16 : X86_MOV_IMM32, bits, to);
-    x86_bytes(c, (uint64_t)imm, bits == 64 ? 4 : bits / 8);
-}
-
-void x86_load(struct x86_code *c, unsigned bits, unsigned to, struct x86_mem from)
-{
-    x86_rm(c, bits == 8 ? X86_MOVZX8 : bits == 16 ? X86_MOVZX16 : X86_MOV, bits, to, from);
-}
-
-void x86_store(struct x86_code *c, unsigned bits, struct x86_mem to, unsigned from)
-{
-    x86_rm(c, bits == 8 ? X86_MOV_MR_BYTE : bits == 16 ? X86_MOV_MR_WORD : X86_MOV_MR, bits, from, to);
-}
-
 // --- the rest ------------------------------------------------------------------------------------
 
 void x86_nops(struct x86_code *c, unsigned count)
 {
-    static const uint8_t nops[8][8] = {
-        {0x90},
-        {0x66, 0x90},
-        {0x0f, 0x1f, 0x00},
-        {0x0f, 0x1f, 0x40, 0x00},
-        {0x0f, 0x1f, 0x44, 0x00, 0x00},
-        {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00},
-        {0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00},
-        {0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00},
+    static const uint64_t nops[8] = {
+        0x90,         0x9066,         0x001f0f,         0x00401f0f,
+        0x0000441f0f, 0x0000441f0f66, 0x00000000801f0f, 0x0000000000841f0f,
     };
     while (count != 0) {
         unsigned n = count < 8 ? count : 8;
-        for (unsigned i = 0; i < n; i++) {
-            byte(c, nops[n - 1][i]);
-        }
+        x86_bytes(c, nops[n - 1], n);
         count -= n;
     }
 }
 
 void x86_lock(struct x86_code *c)
 {
-    byte(c, 0xf0);
+    x86_bytes(c, 0xf0, 1);
 }
 
 void x86_landing_pad(struct x86_code *c)
@@ -328,9 +314,7 @@ void x86_landing_pad(struct x86_code *c)
 
 void x86_lea_rip(struct x86_code *c, unsigned reg, size_t target)
 {
-    static const struct form lea = {0, 0, 0x8d, 0, 0};
-    prefixes(c, &lea, 64, reg, 0, 0, false);
-    byte(c, lea.opcode);
-    byte(c, (reg & 7) << 3 | 5);
+    unsigned rex = 0x48 | (reg & 8) >> 1;
+    x86_bytes(c, rex | 0x8d00u | ((reg & 7) << 3 | 5) << 16, 3);
     x86_bytes(c, (uint32_t)(target - (c->size + 4)), 4);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // x86_encode: machine instructions of x86-64 as bytes. Forms are rows of x86_insns.def; the functions here
-// know prefixes, ModRM and SIB. Nothing is ever written behind `capacity`: then only `size` grows.
+// know prefixes, ModRM and SIB. Nothing is ever written behind `capacity`: then only `size` grows. What lies
+// between `size` and `capacity` is void.
 // Inside the folder only.
 #pragma once
 
@@ -83,13 +84,37 @@ static inline bool x86_fits32(int64_t value)
     return value == (int32_t)value;
 }
 
-void x86_bytes(struct x86_code *c, uint64_t value, unsigned count); // little-endian
+// The end of the buffer: as many bytes as there is room for.
+void x86_last_bytes(struct x86_code *c, uint64_t value, unsigned count);
+// Up to 8 bytes, little-endian. Where there is room, all eight are written, whatever `count` says: the next
+// ones overwrite the rest.
+static inline void x86_bytes(struct x86_code *c, uint64_t value, unsigned count)
+{
+    if (__builtin_expect(c->size + 8 <= c->capacity, 1)) {
+        __builtin_memcpy(c->bytes + c->size, &value, 8);
+    } else {
+        x86_last_bytes(c, value, count);
+    }
+    c->size += count;
+}
 
 // `width` is 32 or 64: the operation's; forms with a fixed width ignore it.
 void x86_rr(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, unsigned rm);
-void x86_rm(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, struct x86_mem mem);
+// [base + disp], and the rest; `more`: bits of the opcode.
+void x86_at_base(struct x86_code *c, unsigned insn, unsigned width, unsigned reg, unsigned base,
+                 int32_t disp);
+void x86_rm_with(struct x86_code *c, unsigned insn, uint32_t more, unsigned width, unsigned reg,
+                 struct x86_mem m);
+static inline void x86_rm(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg,
+                          struct x86_mem mem)
+{
+    if (mem.index == X86_NO_REG && mem.base != X86_NO_REG) {
+        x86_at_base(c, insn, width, reg, mem.base, mem.disp);
+    } else {
+        x86_rm_with(c, insn, 0, width, reg, mem);
+    }
+}
 void x86_r(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned rm); // one operand
-void x86_m(struct x86_code *c, enum x86_insn insn, unsigned width, struct x86_mem mem);
 void x86_vex(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, unsigned vvvv,
              unsigned rm);
 
@@ -110,9 +135,19 @@ void x86_cmov_mem(struct x86_code *c, enum x86_cc cc, unsigned to, struct x86_me
 void x86_bswap(struct x86_code *c, unsigned width, unsigned reg);
 void x86_push(struct x86_code *c, unsigned reg);
 void x86_pop(struct x86_code *c, unsigned reg);
-void x86_store_imm(struct x86_code *c, unsigned bits, struct x86_mem to, int32_t imm);
-void x86_load(struct x86_code *c, unsigned bits, unsigned to, struct x86_mem from); // zero-extends
-void x86_store(struct x86_code *c, unsigned bits, struct x86_mem to, unsigned from);
+static inline void x86_store_imm(struct x86_code *c, unsigned bits, struct x86_mem to, int32_t imm)
+{
+    x86_rm(c, bits == 8 ? X86_MOV_IMM8 : bits == 16 ? X86_MOV_IMM16 : X86_MOV_IMM32, bits, 0, to);
+    x86_bytes(c, (uint64_t)imm, bits == 64 ? 4 : bits / 8);
+}
+static inline void x86_load(struct x86_code *c, unsigned bits, unsigned to, struct x86_mem from)
+{
+    x86_rm(c, bits == 8 ? X86_MOVZX8 : bits == 16 ? X86_MOVZX16 : X86_MOV, bits, to, from); // zero-extends
+}
+static inline void x86_store(struct x86_code *c, unsigned bits, struct x86_mem to, unsigned from)
+{
+    x86_rm(c, bits == 8 ? X86_MOV_MR_BYTE : bits == 16 ? X86_MOV_MR_WORD : X86_MOV_MR, bits, from, to);
+}
 void x86_nops(struct x86_code *c, unsigned count);
 void x86_lock(struct x86_code *c);
 void x86_landing_pad(struct x86_code *c);

@@ -11,7 +11,9 @@ struct lowering {
     struct jit *j;
     struct ir *ir;
     uint32_t block, previous, at; // the value at work and the one before it
-    bool full;
+    bool full, copies;            // there are copies
+    struct lower_lists lists;
+    struct lower_changes changes;
 };
 
 // --- new values in front of the one at work ------------------------------------------------------
@@ -25,6 +27,9 @@ static uint32_t insert(struct lowering *l, enum ir_op op, uint8_t width, uint32_
     }
     ir_at(l->ir, n)->pc = ir_at(l->ir, l->at)->pc;
     ir_insert_after(l->ir, l->block, l->previous, n);
+    lower_note(l->ir, &l->lists, n);
+    lower_changed(&l->changes, IR_NONE, a);
+    lower_changed(&l->changes, IR_NONE, b);
     l->previous = n;
     return n;
 }
@@ -388,17 +393,20 @@ static void join_load(struct lowering *l, uint32_t n, unsigned op)
     if (load->op == IR_LOAD && load->uses == 1 && load->width == v->imm &&
         load->width > (op == IR_LOADBE ? 8 : 0)) {
         load->op = (uint8_t)op;
+        load->uses = v->uses; // its users are redirected
+        v->uses = 0;
         ir_become_copy(l->ir, n, v->a);
+        ir_block_at(l->ir, l->block)->mark = 1;
+        l->copies = true;
     }
 }
 
 // Nobody wants the old value: an operation without one does.
-static void lower_fetch(struct lowering *l, struct ir_value *v)
+static void lower_fetch(struct ir_value *v)
 {
     if (v->uses == 0) {
         v->op = (uint8_t)(v->op - IR_FETCH_ADD + IR_ATOMIC_ADD);
     }
-    UNUSED(l);
 }
 
 // Addresses that are numbers need a register: exchanges use both that the emitter has.
@@ -414,37 +422,29 @@ static void lower_exchange_address(struct lowering *l, struct ir_value *v)
 
 static void resolve_operands(struct lowering *l, struct ir_value *v)
 {
-    uint32_t count = ir_operand_count(v);
+    uint32_t count = ir_operand_count(v), *operands = ir_operands(l->ir, v);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t *operand = ir_operand(l->ir, v, i);
-        if (*operand != IR_NONE) {
-            *operand = ir_resolve(l->ir, *operand);
-        }
+        operands[i] = ir_resolve(l->ir, operands[i]);
     }
 }
 
-static void lower_memory(struct lowering *l, struct ir_value *v)
+// What lower_value looks at.
+static bool is_lowered(unsigned op)
 {
-    switch (v->op) {
-    case IR_STORE: lower_store(l, v); break;
-    case IR_STOREBE: lower_storebe(l, v); break;
-    case IR_FETCH_ADD:
-    case IR_FETCH_OR:
-    case IR_FETCH_AND:
-    case IR_FETCH_XOR:
-        lower_fetch(l, v);
-        lower_exchange_address(l, v);
-        break;
-    case IR_XCHG:
-    case IR_CMPXCHG: lower_exchange_address(l, v); break;
-    default: break;
-    }
+    const uint64_t ops = OP_BIT(IR_COPY) | OP_BIT(IR_ADD) | OP_BIT(IR_SUB) | OP_BIT(IR_MUL) | OP_BIT(IR_AND) |
+                         OP_BIT(IR_OR) | OP_BIT(IR_XOR) | OP_BIT(IR_SHL) | OP_BIT(IR_SHR) | OP_BIT(IR_SAR) |
+                         OP_BIT(IR_ROL) | OP_BIT(IR_ANDN) | OP_BIT(IR_POPCNT) | OP_BIT(IR_BRANCH) |
+                         OP_BIT(IR_SELECT) | OP_BIT(IR_BSWAP) | OP_BIT(IR_SEXT) | OP_BIT(IR_STORE) |
+                         OP_BIT(IR_STOREBE) | OP_BIT(IR_FETCH_ADD) | OP_BIT(IR_FETCH_OR) |
+                         OP_BIT(IR_FETCH_AND) | OP_BIT(IR_FETCH_XOR) | OP_BIT(IR_XCHG) | OP_BIT(IR_CMPXCHG);
+    return (ops >> op & 1) != 0;
 }
 
 static void lower_value(struct lowering *l, uint32_t n)
 {
     struct ir_value *v = ir_at(l->ir, n);
     switch (v->op) {
+    case IR_COPY: l->copies = true; break;
     case IR_AND: lower_and(l, v); break;
     case IR_ADD: lower_add(l, v); break;
     case IR_OR:
@@ -465,7 +465,15 @@ static void lower_value(struct lowering *l, uint32_t n)
             join_load(l, n, IR_LOADS);
         }
         break;
-    default: lower_memory(l, v); break;
+    case IR_STORE: lower_store(l, v); break;
+    case IR_STOREBE: lower_storebe(l, v); break;
+    case IR_FETCH_ADD:
+    case IR_FETCH_OR:
+    case IR_FETCH_AND:
+    case IR_FETCH_XOR: lower_fetch(v); // fallthrough
+    case IR_XCHG:
+    case IR_CMPXCHG: lower_exchange_address(l, v); break;
+    default: break;
     }
 }
 
@@ -478,25 +486,41 @@ static bool legal(const struct jit *j, const struct ir_value *v)
     return v->disp >= -limit && v->disp <= limit && !frame_index;
 }
 
+static void lower_block(struct lowering *l)
+{
+    ir_block_at(l->ir, l->block)->mark = 0;
+    l->previous = IR_NONE;
+    for (uint32_t n = ir_block_at(l->ir, l->block)->first; n != IR_NONE && !l->full; n = ir_next(l->ir, n)) {
+        struct ir_value *v = ir_at(l->ir, n);
+        l->at = n;
+        if (l->copies) {
+            resolve_operands(l, v);
+        }
+        if (is_lowered(v->op)) {
+            uint32_t a = v->a, b = v->b, c = v->c;
+            lower_value(l, n);
+            lower_changed(&l->changes, a, v->a);
+            lower_changed(&l->changes, b, v->b);
+            lower_changed(&l->changes, c, v->c);
+        }
+        lower_note(l->ir, &l->lists, n);
+        l->previous = n;
+    }
+}
+
 ebpf_result_t x86_lower(struct jit *j)
 {
     struct lowering l = {.j = j, .ir = &j->ir};
     if (!l.ir->counted) {
         ir_count_uses(l.ir);
     }
-    l.ir->counted = l.ir->tidy = false;
+    lower_begin(&l.lists);
+    lower_begin_changes(&l.changes, j);
     for (uint32_t i = 0; i < l.ir->order_count && !l.full; i++) {
         l.block = l.ir->order[i];
-        l.previous = IR_NONE;
-        for (uint32_t n = ir_block_at(l.ir, l.block)->first; n != IR_NONE && !l.full; n = ir_next(l.ir, n)) {
-            l.at = n;
-            resolve_operands(&l, ir_at(l.ir, n));
-            lower_value(&l, n);
-            lower_count_address(l.ir, ir_at(l.ir, n));
-            l.previous = n;
-        }
+        lower_block(&l);
     }
-    lower_fold_addresses(j, legal);
-    lower_sums(j, legal);
+    lower_finish(j, &l.lists, &l.changes, legal);
+    lower_settle(&l.changes, l.copies);
     return l.full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }

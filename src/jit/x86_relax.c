@@ -9,19 +9,16 @@
 // Offset of the start of `block` after relaxation, as far as it is decided.
 static uint32_t block_at(const struct x86_emitter *e, uint32_t block)
 {
-    uint32_t patch = e->block_patch[block], old = ir_block_at(e->ir, block)->extra;
-    if (patch == 0) {
-        return old;
-    }
-    const struct x86_patch *p = &e->patches[patch - 1]; // the last one before it
-    return p->to + p->new_size + (old - (p->at + p->size));
+    const struct x86_start *start = &e->starts[block];
+    const struct x86_patch *p = &e->patches[start->patch]; // the last one before it
+    return p->to + p->new_size + (start->at - (p->at + p->size));
 }
 
 static void place(struct x86_emitter *e)
 {
     uint32_t removed = 0;
-    for (uint32_t i = 0; i < e->patch_count; i++) {
-        struct x86_patch *p = &e->patches[i];
+    struct x86_patch *p = e->patches;
+    for (uint32_t left = e->patch_count; left != 0; left--, p++) {
         p->to = p->at - removed;
         removed += (uint32_t)p->size - p->new_size;
     }
@@ -30,30 +27,32 @@ static void place(struct x86_emitter *e)
 // The distance when `p` is short. A target behind `p` comes nearer by as much as `p` shrinks.
 static bool is_near(const struct x86_emitter *e, const struct x86_patch *p, uint32_t index)
 {
-    int64_t target = block_at(e, p->target);
-    int64_t end = (int64_t)p->to + (e->block_patch[p->target] > index ? p->new_size : 2);
-    return x86_fits8(target - end);
+    uint32_t end = p->to + (e->starts[p->target].patch >= index ? p->new_size : 2);
+    return x86_fits8((int32_t)(block_at(e, p->target) - end));
 }
 
+// Whether another round may find something: branches became short, and others are long.
 static bool shorten(struct x86_emitter *e)
 {
-    bool changed = false;
-    for (uint32_t i = 0; i < e->patch_count; i++) {
-        struct x86_patch *p = &e->patches[i];
-        if (p->kind == X86_PATCH_BRANCH && p->new_size > 2 && is_near(e, p, i)) {
-            p->new_size = 2;
-            changed = true;
+    bool changed = false, left = false;
+    struct x86_patch *p = e->patches;
+    for (uint32_t i = 0, count = e->patch_count; i < count; i++, p++) {
+        if (p->kind == X86_PATCH_BRANCH && p->new_size > 2) {
+            bool near = is_near(e, p, i);
+            p->new_size = near ? 2 : p->new_size;
+            changed = changed || near;
+            left = left || !near;
         }
     }
-    return changed;
+    return changed && left;
 }
 
 // Padding stays only where it is needed; `place` counted all of it until now.
 static void pad(struct x86_emitter *e)
 {
     uint32_t removed = 0;
-    for (uint32_t i = 0; i < e->patch_count; i++) {
-        struct x86_patch *p = &e->patches[i];
+    struct x86_patch *p = e->patches;
+    for (uint32_t left = e->patch_count; left != 0; left--, p++) {
         p->to = p->at - removed;
         if (p->kind == X86_PATCH_ALIGN) {
             uint32_t need = -p->to & 15;
@@ -67,7 +66,7 @@ static void pad(struct x86_emitter *e)
 
 static void write32(struct x86_emitter *e, uint32_t at, uint32_t value)
 {
-    memcpy(e->code.bytes + at, &value, 4);
+    __builtin_memcpy(e->code.bytes + at, &value, 4);
 }
 
 static void write_branch(struct x86_emitter *e, const struct x86_patch *p)
@@ -109,43 +108,68 @@ static void write_stub(struct x86_emitter *e, const struct x86_patch *p)
     }
 }
 
+static void write_pad(struct x86_emitter *e, const struct x86_patch *p)
+{
+    struct x86_code code = {e->code.bytes, p->to + p->new_size, p->to}; // nothing behind it
+    x86_nops(&code, p->new_size);
+}
+
 static void write_patch(struct x86_emitter *e, const struct x86_patch *p)
 {
-    struct x86_code pad = {e->code.bytes, e->code.capacity, p->to};
     switch (p->kind) {
     case X86_PATCH_BRANCH: write_branch(e, p); break;
     case X86_PATCH_LOCAL: write_chained(e, p, &e->func_chain[p->target]); break;
     case X86_PATCH_STUB: write_stub(e, p); break;
-    case X86_PATCH_ALIGN: x86_nops(&pad, p->new_size); break;
+    case X86_PATCH_ALIGN: write_pad(e, p); break;
     default: break; // tables come behind
     }
 }
 
-static void move_down(struct x86_emitter *e)
+// Moves code down to where there is nothing any more. In steps of 8 bytes it may write up to seven bytes too
+// many: that is at most the room of the next patch, which is 5 bytes or more and written later.
+static void move_code(struct x86_emitter *e, size_t to, size_t from, size_t end)
 {
-    for (uint32_t i = 0; i < e->patch_count; i++) {
-        const struct x86_patch *p = &e->patches[i];
-        size_t from = p->at + p->size, to = p->to + p->new_size;
-        size_t end = i + 1 < e->patch_count ? e->patches[i + 1].at : e->code.size;
-        memmove(e->code.bytes + to, e->code.bytes + from, end - from);
-        write_patch(e, p);
+    uint8_t *code = e->code.bytes;
+    if (from - to < 2 || end + 8 > e->code.capacity) {
+        memmove(code + to, code + from, end - from);
+        return;
     }
-    if (e->patch_count != 0) {
-        const struct x86_patch *p = &e->patches[e->patch_count - 1];
-        e->code.size -= (size_t)(p->at + p->size) - (p->to + p->new_size);
+    for (; from < end; from += 8, to += 8) {
+        uint64_t bytes;
+        __builtin_memcpy(&bytes, code + from, 8);
+        __builtin_memcpy(code + to, &bytes, 8);
     }
 }
 
-static void move_lines(struct x86_emitter *e)
+// Lines from `line` on that come before the offset `end`, or there, move down too; returns the next one.
+static struct jit_line *move_lines(struct jit_line *line, const struct jit_line *last, uint32_t end,
+                                   uint32_t down)
 {
-    struct jit_code *out = e->j->out;
-    uint32_t i = 0, removed = 0;
-    for (uint32_t l = e->first_line; l < out->line_count; l++) {
-        for (; i < e->patch_count && e->patches[i].at < out->lines[l].offset; i++) {
-            removed += (uint32_t)e->patches[i].size - e->patches[i].new_size;
-        }
-        out->lines[l].offset -= removed;
+    for (; line != last && line->offset <= end; line++) {
+        line->offset -= down;
     }
+    return line;
+}
+
+static void move_down(struct x86_emitter *e)
+{
+    const struct jit_code *out = e->j->out;
+    bool lines = out->lines != NULL;
+    struct jit_line *line = lines ? out->lines + e->first_line : NULL;
+    const struct jit_line *last = lines ? out->lines + out->line_count : NULL;
+    uint32_t down = 0;
+    for (uint32_t i = 0; i < e->patch_count; i++) {
+        const struct x86_patch *p = &e->patches[i];
+        uint32_t from = p->at + p->size;
+        uint32_t end = i + 1 < e->patch_count ? p[1].at : (uint32_t)e->code.size;
+        down = from - (p->to + p->new_size);
+        if (down != 0) {
+            move_code(e, from - down, from, end);
+        }
+        line = move_lines(line, last, end, down);
+        write_patch(e, p);
+    }
+    e->code.size -= down;
 }
 
 static void write_table(struct x86_emitter *e, const struct x86_patch *p)
@@ -155,7 +179,7 @@ static void write_table(struct x86_emitter *e, const struct x86_patch *p)
         x86_bytes(&e->code, 0xcc, 1);
     }
     uint32_t table = (uint32_t)e->code.size;
-    struct x86_code lea = {e->code.bytes, e->code.capacity, p->to};
+    struct x86_code lea = {e->code.bytes, p->to + p->new_size, p->to};
     x86_lea_rip(&lea, X86_SCRATCH, table);
     for (uint32_t i = 0; i < b->target_count; i++) {
         x86_bytes(&e->code, block_at(e, x86_find(e, b->targets[i])) - table, 4);
@@ -164,16 +188,13 @@ static void write_table(struct x86_emitter *e, const struct x86_patch *p)
 
 ebpf_result_t x86_relax(struct x86_emitter *e)
 {
-    bool changed = true;
-    for (unsigned round = 0; changed && round < ROUNDS; round++) {
+    for (unsigned round = 0; shorten(e) && ++round < ROUNDS;) {
         place(e);
-        changed = shorten(e);
     }
     pad(e);
     move_down(e);
-    move_lines(e);
     e->end = (uint32_t)e->code.size;
-    for (uint32_t i = 0; i < e->patch_count; i++) {
+    for (uint32_t i = 1; i < e->patch_count && (e->j->allocation->ops & OP_BIT(IR_SWITCH)) != 0; i++) {
         if (e->patches[i].kind == X86_PATCH_TABLE) {
             write_table(e, &e->patches[i]);
         }
