@@ -601,6 +601,6 @@ ebpf_result_t build_slots(struct jit *j)
         jit_rewind(j, mark);
         return EBPF_SUCCESS;
     }
-    jit_rewind(j, mark + (size_t)align_up(s.user_count * sizeof(*s.users), 16));
+    jit_rewind(j, mark + (size_t)align_up(s.user_count * sizeof(*s.users), 8));
     return rename(&s, mark);
 }

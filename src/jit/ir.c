@@ -29,7 +29,7 @@ const char *const ir_op_texts[IR_OP_COUNT] = {
 
 // --- memory --------------------------------------------------------------------------------------
 
-// At every change of what lies below, and before there are fewer values.
+// Before there is less below, or there are fewer values.
 static void note_peak(struct jit *j)
 {
     size_t values = (size_t)j->ir.value_count * sizeof(struct ir_value);
@@ -42,16 +42,11 @@ void *jit_room(struct jit *j, size_t count, size_t size)
 {
     struct jit_memory *m = &j->memory;
     size_t bytes;
-    if (!mul_size(count, size, &bytes) || bytes > m->size) {
-        return NULL;
-    }
-    bytes = (size_t)align_up(bytes, 16);
-    if (bytes > m->size - m->used) {
+    if (!mul_size(count, size, &bytes) || bytes > m->size - m->used) {
         return NULL;
     }
     void *memory = m->base + m->used;
-    m->used += bytes;
-    note_peak(j);
+    m->used += (size_t)align_up(bytes, 8); // as is what was left
     return memory;
 }
 

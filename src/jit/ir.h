@@ -176,7 +176,7 @@ ebpf_result_t jit_run_passes(struct jit *j, unsigned first, unsigned end) MUST_C
 
 // --- memory (ir.c) -------------------------------------------------------------------------------
 
-// Zeroed, 16-byte aligned; NULL: the workspace is full. Sizes are not rounded for `bytes`.
+// Zeroed, 8-byte aligned; NULL: the workspace is full. Sizes are not rounded for `bytes`.
 void *jit_alloc(struct jit *j, size_t count, size_t size);
 // The same, but not zeroed.
 void *jit_room(struct jit *j, size_t count, size_t size);

@@ -41,7 +41,7 @@ ebpf_result_t emit_target(struct jit *j)
 // What programs use is what tests/bench/bench_translate prints.
 size_t jit_workspace_size(uint32_t insn_count)
 {
-    return (size_t)insn_count * 336 + 16 * 1024;
+    return (size_t)insn_count * 288 + 8 * 1024;
 }
 
 size_t jit_code_size(uint32_t insn_count)
@@ -136,7 +136,7 @@ static ebpf_result_t try_function(struct jit *j, uint32_t func)
     size_t mark = j->memory.used, size = j->memory.size;
     jit_begin_function(j, func);
     ebpf_result_t result = jit_run_passes(j, 0, JIT_PASS_COUNT);
-    j->memory.used = mark;
+    jit_rewind(j, mark);
     j->memory.size = size;
     return result;
 }
@@ -168,12 +168,12 @@ ebpf_result_t jit_begin(struct jit *j, void *workspace, size_t size)
     }
     j->memory = (struct jit_memory){.base = workspace, .size = size};
     uint32_t count = j->input != NULL ? j->input->func_count : 1;
-    j->func_offset = jit_alloc(j, count, sizeof(*j->func_offset));
-    j->func_inlined = jit_alloc(j, count, sizeof(*j->func_inlined));
-    j->func_aborts = jit_alloc(j, count, sizeof(*j->func_aborts));
-    if (j->func_offset == NULL || j->func_inlined == NULL || j->func_aborts == NULL) {
+    j->func_offset = jit_alloc(j, count, sizeof(*j->func_offset) + 2);
+    if (j->func_offset == NULL) {
         return EBPF_NO_MEMORY;
     }
+    j->func_inlined = (uint8_t *)(j->func_offset + count);
+    j->func_aborts = j->func_inlined + count;
     memset(j->func_offset, 0xff, count * sizeof(*j->func_offset));
     return EBPF_SUCCESS;
 }

@@ -155,7 +155,7 @@ struct jit_code {
     size_t workspace_used;
 };
 
-// A workspace that is enough for nearly all programs of `insn_count` slots: 336 bytes an instruction and a
+// A workspace that is enough for nearly all programs of `insn_count` slots: 288 bytes an instruction and a
 // constant. Others are translated again with more.
 size_t jit_workspace_size(uint32_t insn_count);
 // A code buffer of the same kind.

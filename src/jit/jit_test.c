@@ -150,12 +150,15 @@ static void small_programs_need_little_workspace(void)
         const char *text;
         uint32_t most; // bytes an instruction
     } programs[] = {
-        {"mov %r6, %r1\nmov %r7, 1\nmov %r8, 2\nstdw [%r10-16], 0\nmov %r0, %r8\nexit\n", 350},
-        {"mov %r6, %r1\nldxdw %r0, [%r6]\nldxdw %r3, [%r6+8]\nadd %r0, %r3\nrsh %r0, 1\nexit\n", 400},
+        {"mov %r0, 0\nexit\n", 400},
+        {"mov %r6, %r1\nmov %r3, 5\ncall 1\nexit\n", 400},
+        {"mov %r6, %r1\nldxdw %r0, [%r6]\njeq %r0, 0, end\nldxdw %r0, [%r6+8]\nend:\nexit\n", 430},
+        {"mov %r6, %r1\nmov %r7, 1\nmov %r8, 2\nstdw [%r10-16], 0\nmov %r0, %r8\nexit\n", 300},
+        {"mov %r6, %r1\nldxdw %r0, [%r6]\nldxdw %r3, [%r6+8]\nadd %r0, %r3\nrsh %r0, 1\nexit\n", 300},
         {"mov %r6, 0\nmov %r7, 0\nloop:\ncall 1\nadd %r6, %r0\nadd %r7, 1\njlt %r7, 9, loop\ncall 3\n"
          "xor %r6, %r0\nmov %r0, %r6\nrsh %r0, 5\nand %r0, 15\nexit\n",
-         430},
-        {busy, 400},
+         400},
+        {busy, 320},
     };
     for (unsigned arch = JIT_X86_64; arch <= JIT_ARM64; arch++) {
         for (unsigned i = 0; i < ARRAY_SIZE(programs); i++) {

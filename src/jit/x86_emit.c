@@ -187,7 +187,6 @@ static void mark_targets(struct x86_emitter *e)
 static ebpf_result_t prepare(struct x86_emitter *e, struct jit *j)
 {
     uint32_t patches = 9, used = 0;
-    e->ir = &j->ir;
     e->calls = e->calls_c = e->uses_frame = e->keep_flags = false;
     e->patch_count = 1;
     e->last_pc = UINT32_MAX;
@@ -377,8 +376,10 @@ static ebpf_result_t emit_function(struct x86_emitter *e)
 
 ebpf_result_t x86_emit(struct jit *j)
 {
-    struct x86_emitter *e = j->emitter;
-    e->j = j;
-    TRY(prepare(e, j));
-    return emit_function(e);
+    struct x86_emitter e;
+    x86_resume(&e, j);
+    TRY(prepare(&e, j));
+    TRY(emit_function(&e));
+    x86_keep(&e);
+    return EBPF_SUCCESS;
 }

@@ -44,19 +44,19 @@ struct x86_stub {
 #define X86_RETPOLINE UINT32_MAX // as a stub
 
 struct x86_emitter {
+    // of the whole program: kept in jit.emitter
+    struct x86_stub *stubs;
+    uint16_t *stub_table; // hashed by target: 1 + number of the stub; the order of the stubs in the code
+    uint64_t *stubs_at;   // bits: places of the table that are taken
+    uint32_t *func_chain; // by function: places that call it
+    uint32_t stub_count, stub_capacity;
+    uint32_t table_size;      // a power of two
+    uint32_t retpoline_chain; // places that jump to the retpoline
+    // of the function at work, or the end
     struct jit *j;
     struct ir *ir;
     const struct jit_convention *convention;
     struct x86_code code;
-    // of the whole program
-    struct x86_stub *stubs;
-    uint32_t stub_count, stub_capacity;
-    uint16_t *stub_table;     // hashed by target: 1 + number of the stub; the order of the stubs in the code
-    uint64_t *stubs_at;       // bits: places of the table that are taken
-    uint32_t table_size;      // a power of two
-    uint32_t *func_chain;     // by function: places that call it
-    uint32_t retpoline_chain; // places that jump to the retpoline
-    // of the function at work
     struct x86_patch *patches; // the first one is empty, and before everything
     uint32_t patch_count;
     uint32_t *forward;        // by block: where branches to it go instead, or IR_NONE
@@ -77,6 +77,12 @@ struct x86_emitter {
     bool pads;       // blocks that a table leads to have a mark, and get a landing pad
     bool keep_flags; // constants are moved, never xored
 };
+
+#define X86_KEPT offsetof(struct x86_emitter, j) // bytes of jit.emitter
+
+// An emitter with what was kept, behind the code that there is; and what it adds is kept.
+void x86_resume(struct x86_emitter *e, struct jit *j);
+void x86_keep(const struct x86_emitter *e);
 
 // What emits one value. (x86_emit_alu.c, _memory.c, _flow.c, _call.c)
 typedef void x86_emit_fn(struct x86_emitter *e, const struct ir_value *v);

@@ -89,12 +89,12 @@ static ebpf_result_t allocate_stubs(struct x86_emitter *e)
 {
     const struct jit_input *in = e->j->input;
     uint32_t targets = in == NULL ? 16 : min_u32(in->helper_count + in->map_count + 4, in->insn_count + 8);
-    e->table_size = 8;
-    while (e->table_size < targets + targets / 2) {
-        e->table_size *= 2;
-    }
     e->stub_capacity = in == NULL ? targets : min_u32(targets, e->j->calls + e->j->map_loads);
     e->stub_capacity = min_u32(e->stub_capacity, UINT16_MAX);
+    e->table_size = e->stub_capacity > 1 ? 8 : 2; // one stub is in no order
+    while (e->stub_capacity > 1 && e->table_size < targets + targets / 2) {
+        e->table_size *= 2;
+    }
     e->stubs_at = jit_alloc(e->j, (e->table_size + 63) / 64, sizeof(*e->stubs_at));
     e->stub_table = jit_alloc(e->j, e->table_size, sizeof(*e->stub_table));
     e->stubs = jit_room(e->j, e->stub_capacity, sizeof(*e->stubs));
@@ -103,23 +103,35 @@ static ebpf_result_t allocate_stubs(struct x86_emitter *e)
 
 ebpf_result_t x86_start(struct jit *j)
 {
-    struct x86_emitter *e = jit_alloc(j, 1, sizeof(*e));
+    struct x86_emitter e;
     uint32_t funcs = j->input == NULL ? 1 : j->input->func_count;
-    if (e == NULL) {
+    e.j = j;
+    e.stub_count = 0;
+    e.retpoline_chain = X86_CHAIN_END;
+    j->emitter = jit_room(j, 1, X86_KEPT);
+    e.func_chain = jit_room(j, funcs, sizeof(*e.func_chain));
+    if (j->emitter == NULL || e.func_chain == NULL) {
         return EBPF_NO_MEMORY;
     }
+    memset(e.func_chain, 0xff, funcs * sizeof(*e.func_chain));
+    TRY(allocate_stubs(&e));
+    memcpy(j->emitter, &e, X86_KEPT);
+    return EBPF_SUCCESS;
+}
+
+void x86_resume(struct x86_emitter *e, struct jit *j)
+{
+    memcpy(e, j->emitter, X86_KEPT);
     e->j = j;
-    TRY(allocate_stubs(e));
-    e->func_chain = jit_room(j, funcs, sizeof(*e->func_chain));
-    if (e->func_chain == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    memset(e->func_chain, 0xff, funcs * sizeof(*e->func_chain));
-    e->retpoline_chain = X86_CHAIN_END;
+    e->ir = &j->ir;
     e->convention = x86_convention(j);
     e->code = (struct x86_code){j->out->code, j->out->capacity, j->out->size};
-    j->emitter = e;
-    return EBPF_SUCCESS;
+}
+
+void x86_keep(const struct x86_emitter *e)
+{
+    memcpy(e->j->emitter, e, X86_KEPT);
+    e->j->out->size = e->code.size;
 }
 
 static uint32_t read32(const struct x86_emitter *e, uint32_t at)
@@ -193,7 +205,8 @@ static void emit_retpoline(struct x86_emitter *e)
 
 ebpf_result_t x86_finish_code(struct jit *j)
 {
-    struct x86_emitter *e = j->emitter;
+    struct x86_emitter emitter, *e = &emitter;
+    x86_resume(e, j);
     for (uint32_t f = 0; j->input != NULL && f < j->input->func_count; f++) {
         if (e->func_chain[f] != X86_CHAIN_END && j->func_offset[f] == UINT32_MAX) {
             return jit_refuse(j, j->input->funcs[f].start);
