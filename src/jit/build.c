@@ -37,7 +37,9 @@ static void note_insn(struct jit *j, uint32_t func, uint32_t pc)
 {
     const struct insn *in = &j->input->insns[pc];
     uint8_t form = insn_info(in->id)->form;
-    j->facts[func].tail_calls |= is_tail_call(j, in);
+    if (is_tail_call(j, in) && j->facts[func].tail_calls != UINT8_MAX) {
+        j->facts[func].tail_calls++;
+    }
     bool packet = form == FORM_LDABS || form == FORM_LDIND;
     j->func_aborts[func] |= packet;
     j->calls += packet || in->id == INSN_CALL || in->id == INSN_CALLX;
@@ -58,7 +60,7 @@ static bool spread_aborts(struct jit *j)
     for (uint32_t f = 0; f < j->input->func_count; f++) {
         const struct func *func = &j->input->funcs[f];
         for (uint32_t pc = func->start; pc < func->end && j->func_aborts[f] == 0; pc++) {
-            if (build_may_abort(j, pc)) {
+            if (build_may_abort(j, &j->input->insns[pc], pc)) {
                 j->func_aborts[f] = 1;
                 changed = true;
             }
@@ -84,11 +86,14 @@ static void find_aborts(struct jit *j)
 
 static void find_facts(struct jit *j)
 {
+    const struct insn *insns = j->input->insns;
     for (uint32_t f = 0; f < j->input->func_count; f++) {
         const struct func *func = &j->input->funcs[f];
         j->facts[f].reads = 0x3e; // until more is known
         for (uint32_t pc = func->start; pc < func->end; pc++) {
-            note_insn(j, f, pc);
+            if ((build_traits_of(&insns[pc]) & BUILD_NOTED) != 0) {
+                note_insn(j, f, pc);
+            }
         }
     }
     find_aborts(j);
@@ -106,7 +111,7 @@ static ebpf_result_t find_calls(struct jit *j, uint32_t func, uint32_t *list, ui
     for (uint32_t i = 0; i < b.copy_count; i++) {
         const struct build_copy *copy = &b.copies[i];
         for (uint32_t slot = copy->first; slot < copy->end; slot++) {
-            uint32_t pc = build_pc(&b, copy, slot);
+            uint32_t pc = build_pc(copy, slot);
             const struct insn *in = &j->input->insns[pc];
             if (in->id != INSN_CALL_LOCAL || build_copy_at(&b, slot) != BUILD_NONE) {
                 continue;

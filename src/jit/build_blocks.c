@@ -3,119 +3,116 @@
 // block, as do packet loads and calls that may end the program.
 #include "jit/build.h"
 
-#define LEADER 0u // in block_at, before blocks have numbers
-
 static const struct insn *insn_of(const struct build *b, uint32_t copy, uint32_t slot)
 {
-    return &b->j->input->insns[build_pc(b, &b->copies[copy], slot)];
+    return &b->j->input->insns[build_pc(&b->copies[copy], slot)];
 }
 
 static bool may_abort(const struct build *b, uint32_t copy, uint32_t slot)
 {
-    return build_may_abort(b->j, build_pc(b, &b->copies[copy], slot));
-}
-
-// Neither jumps nor calls.
-static bool is_straight(const struct insn *in)
-{
-    uint8_t form = insn_info(in->id)->form;
-    return form <= FORM_ALU_UNARY || (form >= FORM_LOAD && form <= FORM_LDDW) || form == FORM_ATOMIC;
-}
-
-static bool ends_block(const struct build *b, uint32_t copy, uint32_t slot)
-{
-    const struct insn *in = insn_of(b, copy, slot);
-    return insn_is_jump(in) || in->id == INSN_EXIT || may_abort(b, copy, slot) ||
-           (in->id == INSN_CALL_LOCAL && build_copy_at(b, slot) != BUILD_NONE);
+    uint32_t pc = build_pc(&b->copies[copy], slot);
+    return build_may_abort(b->j, &b->j->input->insns[pc], pc);
 }
 
 // Slot that a jump goes to, or BUILD_NONE when it leaves the function.
 static uint32_t target_of(const struct build *b, uint32_t copy, uint32_t slot)
 {
     const struct build_copy *c = &b->copies[copy];
-    const struct func *func = &b->j->input->funcs[c->func];
-    uint32_t pc = build_pc(b, c, slot);
-    int64_t target = insn_target(&b->j->input->insns[pc], pc);
-    if (target < func->start || target >= func->end) {
-        return BUILD_NONE;
-    }
-    return c->first + (uint32_t)(target - func->start);
+    const struct insn *in = insn_of(b, copy, slot);
+    int64_t by = insn_info(in->id)->form == FORM_JA32 ? (int32_t)in->imm : in->off;
+    int64_t target = (int64_t)slot + 1 + by;
+    return target >= c->first && target < c->end ? (uint32_t)target : BUILD_NONE;
 }
 
 // --- cutting -------------------------------------------------------------------------------------
 
+static void mark_leader(struct build *b, uint32_t slot)
+{
+    uint64_t *word = &b->leaders[slot / 64], bit = (uint64_t)1 << slot % 64;
+    b->leader_count += (*word & bit) == 0;
+    *word |= bit;
+}
+
+// Where an instruction with BUILD_FLOW goes, and the slot behind it.
+static ebpf_result_t mark_flow(struct build *b, uint32_t copy, uint32_t slot, const struct insn *in)
+{
+    const struct build_copy *c = &b->copies[copy];
+    bool ends = true;
+    if (insn_is_jump(in)) {
+        uint32_t target = target_of(b, copy, slot);
+        b->turn_count += in->id == INSN_MAY_GOTO;
+        if (target == BUILD_NONE) {
+            return jit_refuse(b->j, build_pc(c, slot));
+        }
+        mark_leader(b, target);
+    } else if (in->id != INSN_EXIT) {
+        ends = may_abort(b, copy, slot);
+        b->abort_block = ends ? 0 : b->abort_block; // there will be one
+        ends = ends || (in->id == INSN_CALL_LOCAL && build_copy_at(b, slot) != BUILD_NONE);
+    }
+    if (ends && slot + 1 < c->end) {
+        mark_leader(b, slot + 1);
+    }
+    return EBPF_SUCCESS;
+}
+
 static ebpf_result_t mark_leaders_of(struct build *b, uint32_t copy)
 {
     const struct build_copy *c = &b->copies[copy];
-    b->block_at[c->first] = LEADER;
-    uint32_t slots;
-    for (uint32_t slot = c->first; slot < c->end; slot += slots) {
-        const struct insn *in = insn_of(b, copy, slot);
-        slots = insn_slots(in);
-        if (is_straight(in)) {
-            continue;
-        }
-        b->turn_count += in->id == INSN_MAY_GOTO;
-        if (may_abort(b, copy, slot)) {
-            b->abort_block = 0; // there will be one
-        }
-        if (insn_is_jump(in)) {
-            uint32_t target = target_of(b, copy, slot);
-            if (target == BUILD_NONE) {
-                return jit_refuse(b->j, build_pc(b, c, slot));
-            }
-            b->block_at[target] = LEADER;
-        }
-        if (slot + slots < c->end && ends_block(b, copy, slot)) {
-            b->block_at[slot + slots] = LEADER;
+    const struct insn *insns = insn_of(b, copy, c->first);
+    mark_leader(b, c->first);
+    for (uint32_t i = 0; i < c->end - c->first; i++) {
+        if ((build_traits_of(&insns[i]) & BUILD_FLOW) != 0) {
+            TRY(mark_flow(b, copy, c->first + i, &insns[i]));
         }
     }
     return EBPF_SUCCESS;
 }
 
-static uint32_t count_leaders(const struct build *b, uint32_t slots)
-{
-    uint32_t count = 0;
-    for (uint32_t slot = 0; slot < slots; slot++) {
-        count += b->block_at[slot] == LEADER;
-    }
-    return count;
-}
-
 static struct build_block *add_block(struct build *b, enum build_kind kind, uint32_t copy, uint32_t first)
 {
     struct build_block *block = &b->blocks[b->block_count++];
-    *block = (struct build_block){.kind = (uint8_t)kind,
-                                  .copy = copy,
-                                  .first = first,
-                                  .end = first,
-                                  .succ = {BUILD_NONE, BUILD_NONE},
-                                  .ir = IR_NONE};
+    block->kind = (uint8_t)kind;
+    block->reached = block->repeats = false;
+    block->pred_count = 0;
+    block->copy = copy;
+    block->first = block->end = first;
+    block->succ[0] = block->succ[1] = BUILD_NONE;
+    block->ir = IR_NONE;
+    block->use = block->def = block->in = 0;
     return block;
 }
 
-static void cut_copy(struct build *b, uint32_t copy)
+// The first slot of each copy is a leader: a block ends where the next one starts.
+static void cut(struct build *b, uint32_t slots)
 {
-    const struct build_copy *c = &b->copies[copy];
     struct build_block *block = NULL;
-    for (uint32_t slot = c->first; slot < c->end; slot++) {
-        if (b->block_at[slot] == LEADER) {
+    uint32_t copy = 0;
+    for (uint32_t word = 0; word * 64 < slots; word++) {
+        for (uint64_t bits = b->leaders[word]; bits != 0; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            while (slot >= b->copies[copy].end) {
+                copy++;
+            }
+            if (block != NULL) {
+                block->end = slot;
+            }
             b->block_at[slot] = b->block_count;
             block = add_block(b, BUILD_CODE, copy, slot);
         }
-        block->end = slot + 1; // the first slot of a copy is a leader
     }
+    block->end = slots;
 }
 
 // --- ways ----------------------------------------------------------------------------------------
 
-// The block at `slot` of the same copy; where there is none, the function is left without an EXIT, or a jump
-// goes between the slots of one instruction.
+// The block at `slot` of the same copy, which is a leader; where there is none, the function is left without
+// an EXIT, or a jump goes between the slots of one instruction.
 static ebpf_result_t find_block(struct build *b, uint32_t copy, uint32_t from, uint32_t slot, uint32_t *out)
 {
     const struct build_copy *c = &b->copies[copy];
-    if (slot >= c->end || b->block_at[slot] == BUILD_NONE || insn_of(b, copy, slot)->id == INSN_NONE) {
-        return jit_refuse(b->j, build_pc(b, c, from));
+    if (slot >= c->end || insn_of(b, copy, slot)->id == INSN_NONE) {
+        return jit_refuse(b->j, build_pc(c, from));
     }
     *out = b->block_at[slot];
     return EBPF_SUCCESS;
@@ -191,14 +188,16 @@ static ebpf_result_t follow(struct build *b, uint32_t *stack)
     stack[0] = 0;
     b->blocks[0].reached = true;
     while (depth != 0) {
-        struct build_block *block = &b->blocks[stack[--depth]];
+        uint32_t at = stack[--depth];
+        struct build_block *block = &b->blocks[at];
         TRY(connect(b, block));
-        for (unsigned i = 0; i < 2; i++) {
-            struct build_block *to = block->succ[i] == BUILD_NONE ? NULL : &b->blocks[block->succ[i]];
-            if (to == NULL) {
-                continue;
-            }
-            to->has_preds = true;
+        b->reached_count++;
+        b->branch_count += block->succ[1] != BUILD_NONE;
+        for (unsigned i = 0; i < 2 && block->succ[i] != BUILD_NONE; i++) {
+            struct build_block *to = &b->blocks[block->succ[i]];
+            b->edge_count++;
+            to->pred_count++;
+            to->repeats |= block->succ[i] <= at;
             if (!to->reached) {
                 to->reached = true;
                 stack[depth++] = block->succ[i];
@@ -208,28 +207,31 @@ static ebpf_result_t follow(struct build *b, uint32_t *stack)
     return EBPF_SUCCESS;
 }
 
-ebpf_result_t build_find_blocks(struct build *b)
+static ebpf_result_t mark_leaders(struct build *b, uint32_t slots)
 {
-    uint32_t slots = b->copies[b->copy_count - 1].end;
+    b->leaders = jit_alloc(b->j, slots / 64 + 1, sizeof(*b->leaders));
     b->block_at = jit_room(b->j, slots, sizeof(*b->block_at));
-    if (b->block_at == NULL) {
+    if (b->leaders == NULL || b->block_at == NULL) {
         return EBPF_NO_MEMORY;
     }
-    memset(b->block_at, 0xff, slots * sizeof(*b->block_at));
     b->abort_block = BUILD_NONE;
-    b->turn_count = 0;
     for (uint32_t copy = 0; copy < b->copy_count; copy++) {
         TRY(mark_leaders_of(b, copy));
     }
-    uint32_t capacity = count_leaders(b, slots) + b->turn_count + (b->abort_block != BUILD_NONE);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t build_find_blocks(struct build *b)
+{
+    uint32_t slots = b->copies[b->copy_count - 1].end;
+    TRY(mark_leaders(b, slots));
+    uint32_t capacity = b->leader_count + b->turn_count + (b->abort_block != BUILD_NONE);
     b->blocks = jit_room(b->j, capacity, sizeof(*b->blocks));
     uint32_t *stack = jit_room(b->j, capacity, sizeof(*stack));
     if (b->blocks == NULL || stack == NULL) {
         return EBPF_NO_MEMORY;
     }
-    for (uint32_t copy = 0; copy < b->copy_count; copy++) {
-        cut_copy(b, copy);
-    }
+    cut(b, slots);
     if (b->abort_block != BUILD_NONE) {
         b->abort_block = b->block_count;
         (void)add_block(b, BUILD_ABORT, 0, 0);

@@ -4,9 +4,8 @@
 
 #define ARGUMENTS 5
 
-bool build_may_abort(const struct jit *j, uint32_t pc)
+bool build_may_abort(const struct jit *j, const struct insn *in, uint32_t pc)
 {
-    const struct insn *in = &j->input->insns[pc];
     uint8_t form = insn_info(in->id)->form;
     if (in->id == INSN_CALL_LOCAL) {
         uint32_t func = build_func_at(j, insn_target(in, pc));
@@ -22,7 +21,7 @@ static uint32_t undefined(struct build *b)
 
 static uint32_t emit_call(struct build *b, enum ir_op op, int64_t imm, const uint32_t *args, uint32_t count)
 {
-    uint32_t *list = b->full ? NULL : jit_alloc(b->j, count, sizeof(*list));
+    uint32_t *list = b->full ? NULL : jit_room(b->j, count, sizeof(*list));
     if (list == NULL) {
         b->full = true;
         return IR_NONE;
@@ -34,9 +33,10 @@ static uint32_t emit_call(struct build *b, enum ir_op op, int64_t imm, const uin
 // r0 has the result; r1-r5 are lost.
 static void finish_call(struct build *b, uint32_t result)
 {
+    uint32_t zero = build_zero(b);
     build_write(b, 0, result);
     for (unsigned reg = 1; reg <= ARGUMENTS; reg++) {
-        build_write(b, reg, build_zero(b));
+        build_write(b, reg, zero);
     }
 }
 
@@ -102,6 +102,13 @@ static uint32_t next_frame(struct build *b)
     return build_emit(b, IR_ADD, 64, top, build_const(b, bytes), 0);
 }
 
+static bool is_taken_in(const struct build *b)
+{
+    const struct build_copy *copy = &b->copies[b->copy];
+    uint32_t slot = copy->first + (b->pc - b->j->input->funcs[copy->func].start);
+    return build_copy_at(b, slot) != BUILD_NONE;
+}
+
 static ebpf_result_t call_local(struct build *b, const struct insn *in)
 {
     uint32_t func = build_func_at(b->j, insn_target(in, b->pc));
@@ -146,7 +153,7 @@ ebpf_result_t build_call(struct build *b, const struct insn *in)
     const struct insn_info *info = insn_info(in->id);
     switch (info->sem) {
     case SEM_CALL: return call_helper(b, in);
-    case SEM_CALL_LOCAL: return call_local(b, in);
+    case SEM_CALL_LOCAL: return is_taken_in(b) ? EBPF_SUCCESS : call_local(b, in); // build_end does it
     case SEM_CALLX: return call_number(b, build_read(b, in->dst));
     case SEM_LDABS:
     case SEM_LDIND: return load_packet(b, in, info);

@@ -78,6 +78,7 @@ static ebpf_result_t expand_call(struct build *b, uint32_t parent, uint32_t pc)
     uint32_t first = b->copies[b->copy_count - 1].end;
     return add_copy(b, (struct build_copy){
                            .func = func,
+                           .pc = b->j->input->funcs[func].start,
                            .first = first,
                            .end = first + slots_of(b, func),
                            .parent = parent,
@@ -91,9 +92,12 @@ ebpf_result_t build_expand(struct build *b)
 {
     uint32_t slots = slots_of(b, b->func);
     b->budget = b->func == 0 ? ENTRY_BUDGET + slots / 2 : slots;
-    TRY(add_copy(
-        b, (struct build_copy){
-               .func = b->func, .end = slots, .parent = BUILD_NONE, .call = BUILD_NONE, .single = true}));
+    TRY(add_copy(b, (struct build_copy){.func = b->func,
+                                        .pc = b->j->input->funcs[b->func].start,
+                                        .end = slots,
+                                        .parent = BUILD_NONE,
+                                        .call = BUILD_NONE,
+                                        .single = true}));
     for (uint32_t i = 0; i < b->copy_count; i++) {
         const struct func *func = &b->j->input->funcs[b->copies[i].func];
         bool calls = b->j->facts[b->copies[i].func].calls_functions;

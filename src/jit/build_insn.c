@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// build_insn: arithmetic, jumps and the ends of blocks. What each row of isa.def becomes is in tables by its
-// semantic.
+// build_insn: arithmetic, loads and stores, and the ends of blocks. What rows of isa.def become is in tables
+// by their semantic.
 #include "jit/build.h"
 
 // Operations that are the same there; 0: none.
@@ -18,29 +18,15 @@ static const uint8_t conditions[SEM_COUNT] = {
 
 // --- arithmetic ----------------------------------------------------------------------------------
 
-static bool is_division(unsigned op)
+static bool is_imm(const struct insn_info *info)
 {
-    return op == IR_UDIV || op == IR_UMOD || op == IR_SDIV || op == IR_SMOD;
-}
-
-static bool is_shift(unsigned op)
-{
-    return op == IR_SHL || op == IR_SHR || op == IR_SAR;
+    return info->form == FORM_ALU_IMM;
 }
 
 // The second operand: a register, or the immediate, sign-extended as the instruction has it.
 static uint32_t second_operand(struct build *b, const struct insn *in, const struct insn_info *info)
 {
-    if (info->form == FORM_ALU_REG || info->form == FORM_JMP_REG) {
-        return build_read(b, in->src);
-    }
-    bool shift = is_shift(alu_ops[info->sem]);
-    return build_const(b, shift ? in->imm & (info->width - 1) : in->imm);
-}
-
-static bool is_nonzero(const struct insn *in, const struct insn_info *info)
-{
-    return info->form == FORM_ALU_IMM && (info->width == 32 ? (uint32_t)in->imm != 0 : in->imm != 0);
+    return is_imm(info) ? build_const(b, in->imm) : build_read(b, in->src);
 }
 
 static uint32_t extend(struct build *b, enum ir_op op, uint8_t width, uint32_t value, int64_t bits)
@@ -50,7 +36,7 @@ static uint32_t extend(struct build *b, enum ir_op op, uint8_t width, uint32_t v
 
 static uint32_t move(struct build *b, const struct insn *in, const struct insn_info *info)
 {
-    if (info->form == FORM_ALU_IMM) {
+    if (is_imm(info)) {
         return build_const(b, info->width == 32 ? (int64_t)(uint32_t)in->imm : in->imm);
     }
     uint32_t value = build_read(b, in->src);
@@ -67,46 +53,54 @@ static uint32_t order_bytes(struct build *b, const struct insn *in, const struct
     return info->width == 64 ? value : extend(b, IR_ZEXT, 64, value, info->width);
 }
 
-static uint32_t compute(struct build *b, const struct insn *in, const struct insn_info *info)
+static inline uint32_t compute(struct build *b, const struct insn *in, const struct insn_info *info)
 {
-    enum ir_op op = (enum ir_op)alu_ops[info->sem];
+    uint32_t first = build_read(b, in->dst), second = second_operand(b, in, info);
+    return build_emit(b, (enum ir_op)alu_ops[info->sem], info->width, first, second, 0);
+}
+
+static uint32_t shift(struct build *b, const struct insn *in, const struct insn_info *info)
+{
     uint32_t first = build_read(b, in->dst);
-    uint32_t value = build_emit(b, op, info->width, first, second_operand(b, in, info), 0);
-    if (is_division(op) && is_nonzero(in, info) && !b->full) {
+    uint32_t second = is_imm(info) ? build_const(b, in->imm & (info->width - 1)) : build_read(b, in->src);
+    return build_emit(b, (enum ir_op)alu_ops[info->sem], info->width, first, second, 0);
+}
+
+static uint32_t divide(struct build *b, const struct insn *in, const struct insn_info *info)
+{
+    uint32_t value = compute(b, in, info);
+    bool nonzero = is_imm(info) && (info->width == 32 ? (uint32_t)in->imm != 0 : in->imm != 0);
+    if (nonzero && !b->full) {
         ir_at(&b->j->ir, value)->flags |= IR_NONZERO;
     }
     return value;
 }
 
-static ebpf_result_t build_alu(struct build *b, const struct insn *in, const struct insn_info *info)
+// --- memory --------------------------------------------------------------------------------------
+
+static uint32_t load(struct build *b, enum ir_op op, const struct insn *in, const struct insn_info *info)
 {
-    uint32_t value;
-    switch (info->sem) {
-    case SEM_MOV: value = move(b, in, info); break;
-    case SEM_MOVSX8: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 8); break;
-    case SEM_MOVSX16: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 16); break;
-    case SEM_MOVSX32: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 32); break;
-    case SEM_NEG: value = build_emit(b, IR_NEG, info->width, build_read(b, in->dst), IR_NONE, 0); break;
-    case SEM_LE:
-    case SEM_BE:
-    case SEM_BSWAP: value = order_bytes(b, in, info); break;
-    default:
-        if (alu_ops[info->sem] == 0) {
-            return jit_refuse(b->j, b->pc);
-        }
-        value = compute(b, in, info);
-        break;
+    uint32_t value = build_emit(b, op, info->width, build_read(b, in->src), IR_NONE, 0);
+    if (!b->full) {
+        ir_at(&b->j->ir, value)->disp = in->off;
     }
-    build_write(b, in->dst, value);
+    return value;
+}
+
+static ebpf_result_t store(struct build *b, const struct insn *in, const struct insn_info *info)
+{
+    uint32_t stored = info->sem == SEM_ST ? build_const(b, in->imm) : build_read(b, in->src);
+    uint32_t value = build_emit(b, IR_STORE, info->width, build_read(b, in->dst), IR_NONE, 0);
+    if (!b->full) {
+        struct ir_value *v = ir_at(&b->j->ir, value);
+        v->c = stored;
+        v->disp = in->off;
+    }
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t build_wide(struct build *b, const struct insn *in)
+static ebpf_result_t load_map(struct build *b, const struct insn *in)
 {
-    if (in->id == INSN_LDDW) {
-        build_write(b, in->dst, build_const(b, in->imm));
-        return EBPF_SUCCESS;
-    }
     if (in->id != INSN_LDDW_MAP || in->imm < 0 || in->imm >= (int64_t)b->j->input->map_count) {
         return jit_refuse(b->j, b->pc); // not bound, or an address of code
     }
@@ -114,17 +108,14 @@ static ebpf_result_t build_wide(struct build *b, const struct insn *in)
     return EBPF_SUCCESS;
 }
 
-static ebpf_result_t build_row(struct build *b, const struct insn *in, const struct insn_info *info)
+// --- one instruction -----------------------------------------------------------------------------
+
+// What is rare.
+static ebpf_result_t build_other(struct build *b, const struct insn *in, const struct insn_info *info)
 {
     switch (info->form) {
-    case FORM_ALU_IMM:
-    case FORM_ALU_REG:
-    case FORM_ALU_UNARY: return build_alu(b, in, info);
-    case FORM_LDDW: return build_wide(b, in);
-    case FORM_LOAD:
-    case FORM_STORE_IMM:
-    case FORM_STORE_REG:
-    case FORM_ATOMIC: return build_memory(b, in);
+    case FORM_LDDW: return load_map(b, in);
+    case FORM_ATOMIC: return build_atomic(b, in);
     case FORM_CALL:
     case FORM_CALLX:
     case FORM_LDABS:
@@ -133,10 +124,72 @@ static ebpf_result_t build_row(struct build *b, const struct insn *in, const str
     }
 }
 
-ebpf_result_t build_insn(struct build *b, const struct insn *in)
+static inline ebpf_result_t build_insn(struct build *b, const struct insn *in)
 {
-    TRY(build_row(b, in, insn_info(in->id)));
-    return b->writes_frame ? jit_refuse(b->j, b->pc) : EBPF_SUCCESS;
+    const struct insn_info *info = insn_info(in->id);
+    uint32_t value;
+    switch (info->sem) {
+    case SEM_ADD:
+    case SEM_SUB:
+    case SEM_MUL:
+    case SEM_OR:
+    case SEM_AND:
+    case SEM_XOR: value = compute(b, in, info); break;
+    case SEM_LSH:
+    case SEM_RSH:
+    case SEM_ARSH: value = shift(b, in, info); break;
+    case SEM_DIV:
+    case SEM_MOD:
+    case SEM_SDIV:
+    case SEM_SMOD: value = divide(b, in, info); break;
+    case SEM_MOV: value = move(b, in, info); break;
+    case SEM_MOVSX8: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 8); break;
+    case SEM_MOVSX16: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 16); break;
+    case SEM_MOVSX32: value = extend(b, IR_SEXT, info->width, build_read(b, in->src), 32); break;
+    case SEM_NEG: value = build_emit(b, IR_NEG, info->width, build_read(b, in->dst), IR_NONE, 0); break;
+    case SEM_LE:
+    case SEM_BE:
+    case SEM_BSWAP: value = order_bytes(b, in, info); break;
+    case SEM_LDX: value = load(b, IR_LOAD, in, info); break;
+    case SEM_LDXS: value = load(b, IR_LOADS, in, info); break;
+    case SEM_LDDW: value = build_const(b, in->imm); break;
+    case SEM_ST:
+    case SEM_STX: return store(b, in, info);
+    case SEM_JA:
+    case SEM_JEQ:
+    case SEM_JNE:
+    case SEM_JGT:
+    case SEM_JGE:
+    case SEM_JLT:
+    case SEM_JLE:
+    case SEM_JSET:
+    case SEM_JSGT:
+    case SEM_JSGE:
+    case SEM_JSLT:
+    case SEM_JSLE:
+    case SEM_MAY_GOTO:
+    case SEM_EXIT: return EBPF_SUCCESS; // build_end does it
+    default: return build_other(b, in, info);
+    }
+    build_write(b, in->dst, value);
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t build_code(struct build *b, const struct build_block *block)
+{
+    uint32_t pc = build_pc(&b->copies[block->copy], block->first), end = pc + (block->end - block->first);
+    const struct insn *insns = b->j->input->insns;
+    bool writes_frame = b->writes_frame;
+    while (pc < end) {
+        const struct insn *in = &insns[pc];
+        b->pc = pc;
+        TRY(build_insn(b, in));
+        if (writes_frame && build_writes_frame(in)) {
+            return jit_refuse(b->j, pc);
+        }
+        pc += (build_traits_of(in) & BUILD_WIDE) != 0 ? 2 : 1;
+    }
+    return EBPF_SUCCESS;
 }
 
 // --- ends of blocks ------------------------------------------------------------------------------
@@ -165,8 +218,9 @@ static void leave(struct build *b)
         (void)build_emit(b, IR_RET, 64, build_read(b, 0), IR_NONE, 0);
         return;
     }
+    uint32_t zero = build_zero(b);
     for (unsigned reg = 1; reg <= 5; reg++) {
-        build_write(b, reg, build_zero(b));
+        build_write(b, reg, zero);
     }
     jump(b);
 }
@@ -211,41 +265,52 @@ static void test_aborted(struct build *b)
     branch(b, IR_NE, 32, aborted, build_const(b, 0), true);
 }
 
+// Goes on at [0] when the condition holds, where that is somewhere else.
+static void end_jump(struct build *b, const struct build_block *block, const struct insn *in,
+                     const struct insn_info *info)
+{
+    if (block->succ[1] == BUILD_NONE) {
+        jump(b);
+        return;
+    }
+    uint32_t first = build_read(b, in->dst);
+    uint32_t second = info->form == FORM_JMP_IMM ? build_const(b, in->imm) : build_read(b, in->src);
+    branch(b, (enum ir_cond)conditions[info->sem], info->width, first, second, false);
+}
+
 static void end_code(struct build *b, const struct build_block *block, const struct insn *in, uint32_t slot)
 {
     const struct insn_info *info = insn_info(in->id);
+    switch (info->form) {
+    case FORM_JMP_IMM:
+    case FORM_JMP_REG: end_jump(b, block, in, info); return;
+    case FORM_EXIT: leave(b); return;
+    case FORM_MAY_GOTO: test_turns(b); return;
+    default: break;
+    }
     uint32_t callee = in->id == INSN_CALL_LOCAL ? build_copy_at(b, slot) : BUILD_NONE;
-    if (in->id == INSN_EXIT) {
-        leave(b);
-    } else if (callee != BUILD_NONE) {
+    if (callee != BUILD_NONE) {
         enter(b, callee);
-    } else if (in->id == INSN_MAY_GOTO) {
-        test_turns(b);
     } else if (block->succ[1] == BUILD_NONE) {
         jump(b);
-    } else if (insn_is_conditional(in)) {
-        uint32_t first = build_read(b, in->dst);
-        enum ir_cond cond = (enum ir_cond)conditions[info->sem];
-        branch(b, cond, info->width, first, second_operand(b, in, info), false);
     } else {
         test_aborted(b);
     }
 }
 
-ebpf_result_t build_end(struct build *b, const struct build_block *block)
+void build_end(struct build *b, const struct build_block *block)
 {
     if (block->kind == BUILD_ABORT) {
         ir_block_at(&b->j->ir, b->block)->cold = true;
         (void)build_emit(b, IR_RET, 64, build_zero(b), IR_NONE, 0);
-        return EBPF_SUCCESS;
+        return;
     }
     if (block->kind == BUILD_TURN) {
         take_turn(b);
-        return EBPF_SUCCESS;
+        return;
     }
     const struct build_copy *copy = &b->copies[block->copy];
     uint32_t last = block->end - 1;
-    const struct insn *in = &b->j->input->insns[build_pc(b, copy, last)];
+    const struct insn *in = &b->j->input->insns[build_pc(copy, last)];
     end_code(b, block, in, last);
-    return EBPF_SUCCESS;
 }

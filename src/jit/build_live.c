@@ -6,23 +6,38 @@
 
 #define BIT(reg)  ((uint32_t)1 << (reg))
 #define ARGUMENTS (BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5))
+#define OWN       (BIT(6) | BIT(7) | BIT(8) | BIT(9))
 
-enum effect { READS_DST = 1, READS_SRC = 2, WRITES_DST = 4, WRITES_R0 = 8 };
+// --- traits --------------------------------------------------------------------------------------
 
-static const uint8_t effects[FORM_COUNT] = {
-    [FORM_ALU_IMM] = READS_DST | WRITES_DST,
-    [FORM_ALU_REG] = READS_DST | READS_SRC | WRITES_DST,
-    [FORM_ALU_UNARY] = READS_DST | WRITES_DST,
-    [FORM_JMP_IMM] = READS_DST,
-    [FORM_JMP_REG] = READS_DST | READS_SRC,
-    [FORM_CALLX] = READS_DST,
-    [FORM_LOAD] = READS_SRC | WRITES_DST,
-    [FORM_STORE_IMM] = READS_DST,
-    [FORM_STORE_REG] = READS_DST | READS_SRC,
-    [FORM_LDDW] = WRITES_DST,
-    [FORM_LDABS] = WRITES_R0,
-    [FORM_LDIND] = READS_SRC | WRITES_R0,
-    [FORM_ATOMIC] = READS_DST | READS_SRC,
+#define OF_ALU_IMM   (BUILD_READS_DST | BUILD_WRITES_DST)
+#define OF_ALU_REG   (BUILD_READS_DST | BUILD_READS_SRC | BUILD_WRITES_DST)
+#define OF_ALU_UNARY (BUILD_READS_DST | BUILD_WRITES_DST)
+#define OF_JMP_IMM   (BUILD_READS_DST | BUILD_FLOW)
+#define OF_JMP_REG   (BUILD_READS_DST | BUILD_READS_SRC | BUILD_FLOW)
+#define OF_JA16      BUILD_FLOW
+#define OF_JA32      BUILD_FLOW
+#define OF_MAY_GOTO  BUILD_FLOW
+#define OF_CALL      (BUILD_SPECIAL | BUILD_NOTED)
+#define OF_CALLX     (BUILD_READS_DST | BUILD_SPECIAL | BUILD_NOTED)
+#define OF_EXIT      (BUILD_SPECIAL | BUILD_FLOW)
+#define OF_LOAD      (BUILD_READS_SRC | BUILD_WRITES_DST)
+#define OF_STORE_IMM BUILD_READS_DST
+#define OF_STORE_REG (BUILD_READS_DST | BUILD_READS_SRC)
+#define OF_LDDW      (BUILD_WRITES_DST | BUILD_WIDE)
+#define OF_LDABS     (BUILD_SPECIAL | BUILD_FLOW | BUILD_NOTED)
+#define OF_LDIND     (BUILD_READS_SRC | BUILD_SPECIAL | BUILD_FLOW | BUILD_NOTED)
+#define OF_ATOMIC    (BUILD_READS_DST | BUILD_READS_SRC | BUILD_SPECIAL)
+
+#define IS_MOVE(sem) ((sem) == SEM_MOV || (sem) == SEM_MOVSX8 || (sem) == SEM_MOVSX16 || (sem) == SEM_MOVSX32)
+#define LESS(sem)    (IS_MOVE(sem) ? BUILD_READS_DST : 0)
+#define MORE(sem)    ((sem) == SEM_CALL_LOCAL ? BUILD_FLOW : (sem) == SEM_LDDW_MAP ? BUILD_NOTED : 0)
+
+const uint32_t build_traits[256] = {
+#define INSN(id, opcode, selector, value, mnemonic, form, sem, width, group)                                 \
+    [INSN_##id] = (OF_##form & ~LESS(SEM_##sem)) | MORE(SEM_##sem),
+#include "isa/isa.def"
+#undef INSN
 };
 
 // --- one instruction -----------------------------------------------------------------------------
@@ -41,52 +56,61 @@ static uint32_t local_reads(const struct jit *j, const struct insn *in, uint32_t
     return func == j->input->func_count ? ARGUMENTS : j->facts[func].reads;
 }
 
-static void call_effect(const struct jit *j, const struct insn *in, uint32_t pc, uint32_t *reads,
-                        uint32_t *writes)
+static uint32_t call_reads(const struct jit *j, const struct insn *in, uint32_t pc)
 {
     switch (in->id) {
-    case INSN_CALL: *reads |= helper_reads(j, in); break;
-    case INSN_CALL_LOCAL: *reads |= local_reads(j, in, pc); break;
-    default: *reads |= ARGUMENTS; break;
+    case INSN_CALL: return helper_reads(j, in);
+    case INSN_CALL_LOCAL: return local_reads(j, in, pc);
+    default: return ARGUMENTS;
     }
-    *writes |= ARGUMENTS | BIT(0);
 }
 
-static void atomic_effect(const struct insn *in, uint8_t sem, uint32_t *reads, uint32_t *writes)
+// Registers r0-r10 that an instruction reads, as bits, and, from WRITTEN on, those that it writes.
+#define WRITTEN 16
+_Static_assert(BUILD_WRITES_DST == BUILD_READS_DST << WRITTEN, "both are moved by the register's number");
+
+static uint32_t effect_of(const struct insn *in, unsigned traits)
+{
+    uint32_t reads_src = traits / BUILD_READS_SRC & 1;
+    return (traits & (BUILD_READS_DST | BUILD_WRITES_DST)) << in->dst | reads_src << in->src;
+}
+
+static uint32_t atomic_effect(const struct insn *in, uint8_t sem)
 {
     switch (sem) {
     case SEM_ATOMIC_ADD:
     case SEM_ATOMIC_OR:
     case SEM_ATOMIC_AND:
-    case SEM_ATOMIC_XOR: break;
-    case SEM_ATOMIC_CMPXCHG:
-        *reads |= BIT(0);
-        *writes |= BIT(0);
-        break;
-    default: *writes |= BIT(in->src); break;
+    case SEM_ATOMIC_XOR: return 0;
+    case SEM_ATOMIC_CMPXCHG: return BIT(0) | BIT(0) << WRITTEN;
+    default: return BIT(in->src) << WRITTEN;
     }
 }
 
-static bool is_move(uint8_t sem)
+// What BUILD_SPECIAL stands for; `depth`: of the copy.
+static uint32_t special_effect(const struct build *b, const struct insn *in, uint32_t slot, uint8_t depth)
 {
-    return sem == SEM_MOV || sem == SEM_MOVSX8 || sem == SEM_MOVSX16 || sem == SEM_MOVSX32;
-}
-
-void build_effect(const struct jit *j, uint32_t pc, uint32_t *reads, uint32_t *writes)
-{
-    const struct insn *in = &j->input->insns[pc];
     const struct insn_info *info = insn_info(in->id);
-    uint8_t effect = effects[info->form];
-    bool reads_dst = (effect & READS_DST) != 0 && !is_move(info->sem);
-    *reads = (reads_dst ? BIT(in->dst) : 0) | ((effect & READS_SRC) != 0 ? BIT(in->src) : 0);
-    *writes = ((effect & WRITES_DST) != 0 ? BIT(in->dst) : 0) | ((effect & WRITES_R0) != 0 ? BIT(0) : 0);
-    if (info->form == FORM_CALL || info->form == FORM_CALLX) {
-        call_effect(j, in, pc, reads, writes);
-    } else if (info->form == FORM_ATOMIC) {
-        atomic_effect(in, info->sem, reads, writes);
-    } else if (info->form == FORM_EXIT) {
-        *reads = BIT(0);
+    switch (info->form) {
+    case FORM_CALL:
+    case FORM_CALLX:
+        if (in->id == INSN_CALL_LOCAL && build_copy_at(b, slot) != BUILD_NONE) {
+            return 0; // its arguments are the same variables
+        }
+        return call_reads(b->j, in, (uint32_t)(in - b->j->input->insns)) | (ARGUMENTS | BIT(0)) << WRITTEN;
+    case FORM_ATOMIC: return atomic_effect(in, info->sem);
+    case FORM_EXIT: return depth == 0 ? BIT(0) : ARGUMENTS << WRITTEN;
+    default: return BIT(0) << WRITTEN; // packet loads
     }
+}
+
+bool build_writes_frame(const struct insn *in)
+{
+    uint32_t effect = effect_of(in, build_traits_of(in));
+    if (insn_info(in->id)->form == FORM_ATOMIC) {
+        effect |= atomic_effect(in, insn_info(in->id)->sem);
+    }
+    return (effect >> WRITTEN & BIT(10)) != 0;
 }
 
 // --- blocks --------------------------------------------------------------------------------------
@@ -97,46 +121,45 @@ static uint64_t variables_of(uint32_t regs, uint8_t depth)
     return (regs & (BIT(BUILD_SHARED) - 1)) | own << (BUILD_SHARED + 4u * depth);
 }
 
-static void add_effect(struct build *b, struct build_block *block, uint32_t slot)
+// A function that was taken in starts with no values in its own variables.
+static uint64_t entered(const struct build *b, const struct build_block *block, const struct insn *last)
 {
-    const struct build_copy *copy = &b->copies[block->copy];
-    uint32_t pc = build_pc(b, copy, slot), reads, writes;
-    uint8_t depth = copy->depth;
-    const struct insn *in = &b->j->input->insns[pc];
-    build_effect(b->j, pc, &reads, &writes);
-    if (in->id == INSN_CALL_LOCAL && build_copy_at(b, slot) != BUILD_NONE) {
-        reads = 0; // its arguments are the same variables; it starts with no values in its own ones
-        writes = BIT(6) | BIT(7) | BIT(8) | BIT(9);
-        depth++;
-    } else if (in->id == INSN_EXIT && depth != 0) {
-        reads = 0;
-        writes = ARGUMENTS;
-    }
-    block->use |= variables_of(reads, depth) & ~block->def;
-    block->def |= variables_of(writes, depth);
+    bool enters = last->id == INSN_CALL_LOCAL && build_copy_at(b, block->end - 1) != BUILD_NONE;
+    return enters ? variables_of(OWN, (uint8_t)(b->copies[block->copy].depth + 1)) : 0;
 }
 
 static void scan(struct build *b, struct build_block *block)
 {
     const struct build_copy *copy = &b->copies[block->copy];
-    for (uint32_t slot = block->first; slot < block->end;) {
-        add_effect(b, block, slot);
-        slot += insn_slots(&b->j->input->insns[build_pc(b, copy, slot)]);
+    const struct insn *in = &b->j->input->insns[build_pc(copy, block->first)], *first = in;
+    const struct insn *end = in + (block->end - block->first);
+    uint32_t use = 0, unwritten = UINT32_MAX;
+    for (; in < end; in++) { // the second slot of an instruction has no effect
+        unsigned traits = build_traits_of(in);
+        uint32_t effect = effect_of(in, traits);
+        if ((traits & BUILD_SPECIAL) != 0) {
+            effect |= special_effect(b, in, block->first + (uint32_t)(in - first), copy->depth);
+        }
+        use |= effect & unwritten;
+        unwritten &= ~(effect >> WRITTEN);
     }
-    block->in = block->use;
+    b->writes_frame |= (unwritten & BIT(10)) == 0;
+    block->use = block->in = variables_of(use, copy->depth);
+    block->def = variables_of(~unwritten, copy->depth) | entered(b, block, end - 1);
 }
 
+// True when what is alive changed where a block that was there before comes from.
 static bool sweep(struct build *b)
 {
     bool changed = false;
     for (uint32_t i = b->block_count; i-- > 0;) {
         struct build_block *block = &b->blocks[i];
         uint64_t out = 0;
-        for (unsigned s = 0; s < 2; s++) {
-            out |= block->succ[s] == BUILD_NONE ? 0 : b->blocks[block->succ[s]].in;
+        for (unsigned s = 0; s < 2 && block->succ[s] != BUILD_NONE; s++) {
+            out |= b->blocks[block->succ[s]].in;
         }
         uint64_t in = block->use | (out & ~block->def);
-        changed = changed || in != block->in;
+        changed |= block->repeats && in != block->in;
         block->in = in;
     }
     return changed;

@@ -19,26 +19,32 @@ struct place {
 };
 static const struct place no_place = {1, 0};
 
+// A byte of the window.
+struct byte {
+    uint16_t owner;  // 0, the only access there is (see access_number), or the above
+    uint16_t weight; // of the access that starts there
+};
+
 struct slots {
     struct jit *j;
     struct ir *ir;
     struct opt opt;
     bool has_facts, wants_facts;
-    bool lost;            // an address got away
-    uint8_t op;           // of the base: FRAME or PARAM
-    int32_t start;        // offset of the window's first byte: that of the lowest frame
-    int32_t window;       // bytes of all frames of the function
-    int32_t lowest;       // first byte of the part of the window that addresses and accesses reach
-    int32_t bytes;        // of that part: from there to the window's end
-    struct place *places; // by value
-    uint16_t *owner;  // by byte of that part: 0, the only access there is (see access_number), or the above
-    uint16_t *weight; // by byte of that part: of the access that starts there
-    uint32_t *users;  // values that use an address, in order; in the end accesses of slots alone
+    bool lost;           // an address got away
+    bool full;           // the workspace is
+    uint8_t op;          // of the base: FRAME or PARAM
+    int32_t start, end;  // offsets of the window: from the lowest frame on, all frames of the function
+    struct byte *bytes;  // from the window's last byte down to where accesses reach: byte_count
+    uint32_t byte_count; // of them; they are last in the workspace while they become more
+    uint32_t *places;    // by value: see pack
+    uint32_t *users;     // loads and stores of one place, in order; in the end those of slots alone
+    uint16_t *number;    // of each user's access
     uint32_t user_count;
+    uint8_t depth;                   // of the block that is looked at
     int32_t passed[INSN_MAX_FRAMES]; // by frame: lowest address that a helper gets
     uint32_t count;                  // of slots
     uint16_t numbers[SLOT_MAX];      // accesses that become slots
-    uint32_t zero;
+    uint32_t first;                  // value of this pass
     struct build_vars vars;
 };
 
@@ -53,7 +59,8 @@ static bool is_place(struct place p)
 static struct place moved(const struct slots *s, struct place p, int64_t low, int64_t high)
 {
     int64_t first = p.low + low, last = p.high + high;
-    if (first < s->start - s->window || last > s->start + 2 * s->window) {
+    int32_t window = s->end - s->start;
+    if (first < s->start - window || last > s->end + window) {
         return no_place;
     }
     return (struct place){(int32_t)first, (int32_t)last};
@@ -61,7 +68,23 @@ static struct place moved(const struct slots *s, struct place p, int64_t low, in
 
 static bool is_inside(const struct slots *s, struct place p)
 {
-    return is_place(p) && p.low >= s->start && p.high <= s->start + s->window;
+    return is_place(p) && p.low >= s->start && p.high <= s->end;
+}
+
+// Places in a word, which is 0 for none: nothing is as far from r10 as BIAS.
+#define BIAS 0x4000
+_Static_assert(3 * INSN_MAX_FRAMES * INSN_STACK_SIZE < BIAS, "places fit into half a word");
+
+static uint32_t pack(struct place p)
+{
+    return is_place(p) ? (uint32_t)(p.low + BIAS) << 16 | (uint32_t)(p.high + BIAS) : 0;
+}
+
+static struct place place_at(const struct slots *s, uint32_t value)
+{
+    uint32_t word = s->places[value];
+    return word == 0 ? no_place
+                     : (struct place){(int32_t)(word >> 16) - BIAS, (int32_t)(word & 0xffff) - BIAS};
 }
 
 // Range of an offset as a signed number; false: too wide to be of use.
@@ -77,12 +100,12 @@ static bool range_of(struct slots *s, uint32_t value, int64_t *low, int64_t *hig
         s->wants_facts = true;
         return false;
     }
-    return *low <= *high && *low >= -s->window && *high <= s->window;
+    return *low <= *high && *low >= s->start - s->end && *high <= s->end - s->start;
 }
 
 static struct place sum(struct slots *s, const struct ir_value *v)
 {
-    struct place a = s->places[v->a], b = s->places[v->b];
+    struct place a = place_at(s, v->a), b = place_at(s, v->b);
     int64_t low, high;
     if (v->width != 64 || is_place(a) == is_place(b)) {
         return no_place;
@@ -96,33 +119,46 @@ static struct place sum(struct slots *s, const struct ir_value *v)
     return moved(s, is_place(a) ? a : b, low, high);
 }
 
+// Of a COPY or sum.
 static struct place place_of(struct slots *s, const struct ir_value *v)
 {
-    if (v->op == s->op && (v->op == IR_FRAME || v->imm == 6)) {
-        return (struct place){0, 0};
-    }
     if (v->op == IR_COPY) {
-        return s->places[v->a];
+        return place_at(s, v->a);
     }
-    bool sums = (v->op == IR_ADD || v->op == IR_SUB) && (v->flags & IR_IMM) == 0;
-    return sums ? sum(s, v) : no_place;
+    return (v->flags & IR_IMM) == 0 ? sum(s, v) : no_place;
 }
 
 // --- accesses ------------------------------------------------------------------------------------
 
+// Makes the byte at `low`, and all above it, part of the list.
+static bool reach(struct slots *s, int64_t low)
+{
+    uint32_t count = (uint32_t)(s->end - low);
+    if (count > s->byte_count && !s->full) {
+        uint32_t more = (uint32_t)align_up(count - s->byte_count, 16);
+        s->full = jit_alloc(s->j, more, sizeof(*s->bytes)) == NULL;
+        s->byte_count += s->full ? 0 : more;
+    }
+    return !s->full;
+}
+
 // Bytes first..end-1 stay in memory, as far as they are in the frames.
 static void keep(struct slots *s, int64_t first, int64_t end)
 {
-    for (int64_t at = first < s->lowest ? s->lowest : first; at < end && at < s->lowest + s->bytes; at++) {
-        s->owner[at - s->lowest] = IN_MEMORY;
+    first = first < s->start ? s->start : first;
+    end = end < s->end ? end : s->end;
+    if (first < end && reach(s, first)) {
+        for (int64_t i = s->end - end; i < s->end - first; i++) {
+            s->bytes[i].owner = IN_MEMORY;
+        }
     }
 }
 
-// 1 + place in the part that is reached * 4 + logarithm of the bytes.
+// 1 + place of the first byte in the list * 4 + logarithm of the bytes.
 static uint16_t access_number(const struct slots *s, int32_t at, unsigned bytes)
 {
     unsigned log = bytes == 8 ? 3 : bytes == 4 ? 2 : bytes - 1;
-    return (uint16_t)(1 + (unsigned)(at - s->lowest) * 4 + log);
+    return (uint16_t)(1 + (unsigned)(s->end - 1 - at) * 4 + log);
 }
 
 static uint32_t number_place(uint16_t number)
@@ -137,30 +173,51 @@ static uint32_t number_bytes(uint16_t number)
 
 static bool is_owner(const struct slots *s, uint16_t number)
 {
-    for (uint32_t i = 0; i < number_bytes(number); i++) {
-        if (s->owner[number_place(number) + i] != number) {
-            return false;
-        }
+    const struct byte *first = &s->bytes[number_place(number)];
+    uint32_t i = 0, bytes = number_bytes(number);
+    while (i < bytes && (first - i)->owner == number) {
+        i++;
     }
-    return true;
+    return i == bytes;
 }
 
-// Accesses in loops count for more.
-static void note_exact(struct slots *s, int32_t at, unsigned bytes, uint8_t depth)
+static void set_owner(struct slots *s, uint16_t number, uint16_t owner)
+{
+    struct byte *last = &s->bytes[number_place(number) + 1 - number_bytes(number)];
+    for (uint32_t i = 0; i < number_bytes(number); i++) {
+        last[i].owner = owner;
+    }
+}
+
+static bool is_free(const struct slots *s, uint16_t number)
+{
+    const struct byte *last = &s->bytes[number_place(number) + 1 - number_bytes(number)];
+    unsigned any = 0;
+    for (uint32_t i = 0; i < number_bytes(number); i++) {
+        any |= last[i].owner;
+    }
+    return any == 0;
+}
+
+// Once a part of an access is in memory, all that other accesses find there is that it has an owner.
+static void note_exact(struct slots *s, uint32_t value, int32_t at, unsigned bytes)
 {
     uint16_t number = access_number(s, at, bytes);
-    uint16_t *owner = &s->owner[at - s->lowest];
-    for (unsigned i = 0; i < bytes; i++) {
-        if (owner[i] != 0 && owner[i] != number) {
-            keep(s, at, at + (int64_t)bytes);
+    if (!reach(s, at)) {
+        return;
+    }
+    struct byte *first = &s->bytes[number_place(number)];
+    if (first->owner != number) {
+        if (!is_free(s, number)) {
+            set_owner(s, number, IN_MEMORY);
             return;
         }
+        set_owner(s, number, number);
     }
-    for (unsigned i = 0; i < bytes; i++) {
-        owner[i] = number;
-    }
-    uint32_t weight = s->weight[at - s->lowest] + ((uint32_t)1 << (depth < 4 ? 3 * depth : 12));
-    s->weight[at - s->lowest] = (uint16_t)min_u32(weight, UINT16_MAX);
+    s->users[s->user_count] = value;
+    s->number[s->user_count++] = number;
+    uint32_t weight = first->weight + ((uint32_t)1 << (s->depth < 4 ? 3 * s->depth : 12)); // more in loops
+    first->weight = (uint16_t)min_u32(weight, UINT16_MAX);
 }
 
 static bool is_plain(unsigned op)
@@ -168,21 +225,14 @@ static bool is_plain(unsigned op)
     return op == IR_LOAD || op == IR_LOADS || op == IR_STORE;
 }
 
-// Where a load or store goes to.
-static struct place accessed(const struct slots *s, const struct ir_value *v)
+static void note_access(struct slots *s, uint32_t value, const struct ir_value *v, struct place base)
 {
-    struct place p = s->places[v->a];
-    return is_place(p) ? moved(s, p, v->disp, (int64_t)v->disp + v->width / 8) : no_place;
-}
-
-static void note_access(struct slots *s, const struct ir_value *v)
-{
-    struct place p = accessed(s, v);
     int32_t bytes = v->width / 8;
+    struct place p = moved(s, base, v->disp, (int64_t)v->disp + bytes);
     if (!is_place(p)) {
         s->lost = true;
     } else if (is_plain(v->op) && p.high - p.low == bytes && is_inside(s, p)) {
-        note_exact(s, p.low, (unsigned)bytes, ir_block_at(s->ir, v->block)->depth);
+        note_exact(s, value, p.low, (unsigned)bytes);
     } else {
         keep(s, p.low, p.high);
     }
@@ -223,75 +273,96 @@ static void note_passed(struct slots *s, struct place p)
     }
 }
 
-static void note_use(struct slots *s, uint32_t user, uint32_t i, struct place p)
+static void note_use(struct slots *s, uint32_t user, const struct ir_value *v, uint32_t i, struct place p)
 {
-    const struct ir_value *v = ir_at(s->ir, user);
     bool atomic = v->op >= IR_ATOMIC_ADD && v->op <= IR_CMPXCHG;
-    if (is_frame_top(s, v, i) || is_place(s->places[user])) {
-        return;
-    }
     if (i == 0 && (atomic || (is_plain(v->op) && v->b == IR_NONE))) {
-        note_access(s, v);
+        note_access(s, user, v, p);
     } else if (v->op == IR_CALL || v->op == IR_HELPER) {
-        note_passed(s, p);
-    } else {
+        if (!is_frame_top(s, v, i)) {
+            note_passed(s, p);
+        }
+    } else if (!is_frame_top(s, v, i)) {
         s->lost = true;
     }
 }
 
-// The first operand that is an address, or how many there are.
-static uint32_t find_address(const struct slots *s, struct ir_value *v)
+// Nearly all users: a load or store at one place in the window.
+static bool note_plain(struct slots *s, uint32_t value, const struct ir_value *v)
 {
-    uint32_t i = 0, count = ir_operand_count(v);
-    while (i < count && !is_place(s->places[*ir_operand(s->ir, v, i)])) {
-        i++;
+    uint32_t word = s->places[v->a], bytes = v->width / 8u;
+    bool stores = v->op == IR_STORE && s->places[v->c] != 0;
+    if (!is_plain(v->op) || v->b != IR_NONE || stores || word == 0 || word >> 16 != (word & 0xffff)) {
+        return false;
     }
-    return i;
+    int64_t at = (int64_t)(word >> 16) - BIAS + v->disp;
+    if (at < s->start || at > s->end - (int64_t)bytes) {
+        return false;
+    }
+    note_exact(s, value, (int32_t)at, bytes);
+    return true;
 }
 
-static void note_value(struct slots *s, uint32_t value, struct ir_value *v)
+// Whether it is an address, or may be one of a place that is known only with facts.
+static bool note_sum(struct slots *s, uint32_t value, const struct ir_value *v)
 {
+    bool wanted = s->wants_facts;
+    s->wants_facts = false;
+    s->places[value] = pack(place_of(s, v));
+    bool is_address = s->wants_facts || s->places[value] != 0;
+    s->wants_facts |= wanted;
+    return is_address;
+}
+
+static void note_user(struct slots *s, uint32_t value, struct ir_value *v)
+{
+    bool sums = v->op == IR_ADD || v->op == IR_SUB || v->op == IR_COPY;
+    if (note_plain(s, value, v) || (sums && note_sum(s, value, v))) {
+        return;
+    }
+    const uint32_t *operands = ir_operands(s->ir, v);
     uint32_t count = ir_operand_count(v);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t operand = *ir_operand(s->ir, v, i);
-        if (is_place(s->places[operand])) {
-            note_use(s, value, i, s->places[operand]);
+        if (s->places[operands[i]] != 0) {
+            note_use(s, value, v, i, place_at(s, operands[i]));
         }
     }
 }
 
-// What of the window `v` reaches: its address, if it is one, and what it accesses.
-static void note_reach(struct slots *s, uint32_t value)
+static bool uses_address(const struct slots *s, struct ir_value *v)
 {
-    const struct ir_value *v = ir_at(s->ir, value);
-    struct place p = s->places[value], at = ir_is_memory(v->op) ? accessed(s, v) : no_place;
-    s->lowest = is_place(p) && p.low < s->lowest ? p.low : s->lowest;
-    s->lowest = is_place(at) && at.low < s->lowest ? at.low : s->lowest;
+    const uint32_t *operands = ir_operands(s->ir, v);
+    uint32_t count = ir_operand_count(v), any = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        any |= s->places[operands[i]];
+    }
+    return any != 0;
 }
 
-static void find_places(struct slots *s)
+// The same, or perhaps more: fields that are no operands are looked at too.
+static inline bool may_use_address(const struct slots *s, struct ir_value *v)
 {
-    int32_t end = s->start + s->window;
-    for (uint32_t v = 0; v < s->ir->value_count; v++) {
-        s->places[v] = no_place;
+    if (ir_op_info(v->op)->operands[0] == 'p') {
+        return uses_address(s, v);
     }
-    s->lowest = end;
-    s->user_count = 0;
-    for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        for (uint32_t v = ir_block_at(s->ir, s->ir->order[i])->first; v != IR_NONE; v = ir_next(s->ir, v)) {
-            struct ir_value *value = ir_at(s->ir, v);
-            s->places[v] = place_of(s, value);
-            note_reach(s, v);
-            if (value->op != IR_PHI && find_address(s, value) != ir_operand_count(value)) {
-                s->users[s->user_count++] = v;
-            }
+    return (s->places[v->a] | s->places[v->b] | s->places[v->c] | s->places[v->d]) != 0;
+}
+
+static void note_block(struct slots *s, const struct ir_block *block)
+{
+    s->depth = block->depth;
+    for (uint32_t at = block->first; at != IR_NONE; at = ir_next(s->ir, at)) {
+        struct ir_value *v = ir_at(s->ir, at);
+        if (ir_op_info(v->op)->count == 0) {
+            bool base = v->op == s->op && (v->op == IR_FRAME || v->imm == 6);
+            s->places[at] = base ? pack((struct place){0, 0}) : 0;
+        } else if (may_use_address(s, v)) {
+            note_user(s, at, v);
         }
     }
-    s->lowest = s->lowest < s->start ? s->start : s->lowest;
-    s->bytes = end - s->lowest;
 }
 
-// PHIs are no places, and may use what comes later: they are looked at when all places are known.
+// PHIs may use what comes later: they are looked at again when all places are known.
 static bool joins_addresses(const struct slots *s)
 {
     const struct ir *ir = s->ir;
@@ -299,12 +370,81 @@ static bool joins_addresses(const struct slots *s)
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
         ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
-            if (find_address(s, ir_at(ir, v)) != ir_operand_count(ir_at(ir, v))) {
+            if (uses_address(s, ir_at(ir, v))) {
                 return true;
             }
         }
     }
     return false;
+}
+
+static ebpf_result_t analyse(struct slots *s)
+{
+    s->places = jit_alloc(s->j, s->ir->value_count, sizeof(*s->places));
+    s->bytes = jit_room(s->j, 0, sizeof(*s->bytes));
+    if (s->places == NULL || s->bytes == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
+        s->passed[f] = INT32_MAX;
+    }
+    s->byte_count = s->user_count = 0;
+    s->wants_facts = false;
+    for (uint32_t i = 0; i < s->ir->order_count && !s->lost; i++) {
+        note_block(s, ir_block_at(s->ir, s->ir->order[i]));
+    }
+    s->lost = s->lost || joins_addresses(s);
+    return s->full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
+}
+
+// --- choice --------------------------------------------------------------------------------------
+
+// Sorted by weight; the lightest one goes when there are too many.
+static void add_slot(struct slots *s, uint16_t number)
+{
+    uint32_t weight = s->bytes[number_place(number)].weight;
+    uint32_t at = s->count < SLOT_MAX ? s->count++ : SLOT_MAX - 1;
+    if (at == SLOT_MAX - 1 && s->numbers[at] != 0 &&
+        s->bytes[number_place(s->numbers[at])].weight >= weight) {
+        return;
+    }
+    while (at > 0 && s->bytes[number_place(s->numbers[at - 1])].weight < weight) {
+        s->numbers[at] = s->numbers[at - 1];
+        at--;
+    }
+    s->numbers[at] = number;
+}
+
+// From the lowest byte up.
+static void choose(struct slots *s)
+{
+    for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
+        if (s->passed[f] != INT32_MAX) {
+            keep(s, s->passed[f], s->start + (int64_t)(f + 1) * INSN_STACK_SIZE);
+        }
+    }
+    for (uint32_t at = s->byte_count; at-- > 0;) {
+        uint16_t number = s->bytes[at].owner;
+        if (number != 0 && number != IN_MEMORY && number_place(number) == at && is_owner(s, number)) {
+            add_slot(s, number);
+        }
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        set_owner(s, s->numbers[i], 0);
+        s->bytes[number_place(s->numbers[i])].owner = (uint16_t)(SLOT_BIT | i);
+    }
+}
+
+// Bytes below r10 that are still in use.
+static uint32_t frame_low(const struct slots *s)
+{
+    for (uint32_t at = s->byte_count; at-- > 0;) {
+        if (s->bytes[at].owner != 0 && (s->bytes[at].owner & SLOT_BIT) == 0) {
+            int32_t lowest = s->end - 1 - (int32_t)at;
+            return lowest < 0 ? (uint32_t)-lowest : 0;
+        }
+    }
+    return 0;
 }
 
 // User `at` of the list; one that comes later will be looked at.
@@ -316,91 +456,14 @@ static struct ir_value *user_at(const struct slots *s, uint32_t at)
     return ir_at(s->ir, s->users[at]);
 }
 
-static void find_accesses(struct slots *s)
-{
-    for (uint32_t i = 0; i < s->user_count && !s->lost; i++) {
-        note_value(s, s->users[i], user_at(s, i));
-    }
-    s->lost = s->lost || joins_addresses(s);
-}
-
-static ebpf_result_t analyse(struct slots *s)
-{
-    s->places = jit_room(s->j, s->ir->value_count, sizeof(*s->places));
-    if (s->places == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    find_places(s);
-    s->owner = jit_alloc(s->j, (size_t)s->bytes, sizeof(*s->owner));
-    s->weight = jit_alloc(s->j, (size_t)s->bytes, sizeof(*s->weight));
-    if (s->owner == NULL || s->weight == NULL) {
-        return EBPF_NO_MEMORY;
-    }
-    for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
-        s->passed[f] = INT32_MAX;
-    }
-    find_accesses(s);
-    return EBPF_SUCCESS;
-}
-
-// --- choice --------------------------------------------------------------------------------------
-
-// Sorted by weight; the lightest one goes when there are too many.
-static void add_slot(struct slots *s, uint16_t number)
-{
-    uint32_t weight = s->weight[number_place(number)];
-    uint32_t at = s->count < SLOT_MAX ? s->count++ : SLOT_MAX - 1;
-    if (at == SLOT_MAX - 1 && s->numbers[at] != 0 && s->weight[number_place(s->numbers[at])] >= weight) {
-        return;
-    }
-    while (at > 0 && s->weight[number_place(s->numbers[at - 1])] < weight) {
-        s->numbers[at] = s->numbers[at - 1];
-        at--;
-    }
-    s->numbers[at] = number;
-}
-
-static void choose(struct slots *s)
-{
-    for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
-        if (s->passed[f] != INT32_MAX) {
-            keep(s, s->passed[f], s->start + (int64_t)(f + 1) * INSN_STACK_SIZE);
-        }
-    }
-    for (uint32_t at = 0; at < (uint32_t)s->bytes; at++) {
-        uint16_t number = s->owner[at];
-        if (number != 0 && number != IN_MEMORY && number_place(number) == at && is_owner(s, number)) {
-            add_slot(s, number);
-        }
-    }
-    for (uint32_t i = 0; i < s->count; i++) {
-        memset(&s->owner[number_place(s->numbers[i])], 0, number_bytes(s->numbers[i]) * sizeof(*s->owner));
-        s->owner[number_place(s->numbers[i])] = (uint16_t)(SLOT_BIT | i);
-    }
-}
-
-// Bytes below r10 that are still in use.
-static uint32_t frame_low(const struct slots *s)
-{
-    for (uint32_t at = 0; at < (uint32_t)s->bytes; at++) {
-        if (s->owner[at] != 0 && (s->owner[at] & SLOT_BIT) == 0) {
-            int32_t lowest = s->lowest + (int32_t)at;
-            return lowest < 0 ? (uint32_t)-lowest : 0;
-        }
-    }
-    return 0;
-}
-
 // Those that go are left in the list; their mark is their slot.
 static void mark_accesses(struct slots *s)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->user_count; i++) {
-        struct ir_value *v = user_at(s, i);
-        struct place p = is_plain(v->op) && v->b == IR_NONE ? accessed(s, v) : no_place;
-        if (is_inside(s, p) && p.high - p.low == v->width / 8 &&
-            (s->owner[p.low - s->lowest] & SLOT_BIT) != 0) {
-            v->mark = (uint8_t)(s->owner[p.low - s->lowest] & ~SLOT_BIT);
+        uint16_t owner = s->bytes[number_place(s->number[i])].owner;
+        if ((owner & SLOT_BIT) != 0) {
+            ir_at(s->ir, s->users[i])->mark = (uint8_t)(owner & ~SLOT_BIT);
             s->users[left++] = s->users[i];
         }
     }
@@ -452,6 +515,7 @@ static bool sweep(struct slots *s)
 
 static void find_live(struct slots *s)
 {
+    memset(s->vars.in, 0, s->ir->block_count * sizeof(*s->vars.in));
     for (uint32_t i = 0, at = 0; i < s->ir->order_count; i++) {
         at = find_block_effect(s, s->ir->order[i], at);
     }
@@ -536,7 +600,7 @@ static ebpf_result_t fill(struct slots *s, size_t mark)
     size_t from = m->used;
     TRY(build_vars_fill(&s->vars));
     memmove(m->base + mark, m->base + from, m->used - from);
-    for (uint32_t v = s->vars.first_phi; v < s->ir->value_count; v++) {
+    for (uint32_t v = s->first; v < s->ir->value_count; v++) {
         struct ir_value *phi = ir_at(s->ir, v);
         phi->a -= phi->op == IR_PHI ? (uint32_t)((from - mark) / sizeof(uint32_t)) : 0;
     }
@@ -548,6 +612,7 @@ static ebpf_result_t fill(struct slots *s, size_t mark)
 static ebpf_result_t rename(struct slots *s, size_t mark)
 {
     uint32_t at = 0;
+    s->first = s->ir->value_count;
     TRY(build_vars_init(&s->vars, s->j, s->count, s->ir->block_count));
     find_live(s);
     build_vars_find_mods(&s->vars);
@@ -564,15 +629,17 @@ static ebpf_result_t rename(struct slots *s, size_t mark)
 static ebpf_result_t decide(struct slots *s)
 {
     TRY(analyse(s));
-    if (s->wants_facts) {
+    if (s->wants_facts && !s->lost) {
         TRY(opt_init(&s->opt, s->j));
         TRY(opt_find_facts(&s->opt));
         s->has_facts = true;
-        s->lost = false;
         TRY(analyse(s));
     }
     if (!s->lost) {
         choose(s);
+        if (s->full) {
+            return EBPF_NO_MEMORY;
+        }
         s->ir->frame_low = frame_low(s);
         mark_accesses(s);
     }
@@ -586,14 +653,15 @@ ebpf_result_t build_slots(struct jit *j)
     struct slots s = {.j = j,
                       .ir = &j->ir,
                       .op = native ? IR_FRAME : IR_PARAM,
-                      .start = native ? -window : -(int32_t)INSN_STACK_SIZE,
-                      .window = window};
+                      .start = native ? -window : -(int32_t)INSN_STACK_SIZE};
+    s.end = s.start + window;
     size_t mark = j->memory.used;
     if (j->ir.frame_low == 0) {
         return EBPF_SUCCESS; // r10 is not used
     }
     s.users = jit_room(j, j->ir.value_count, sizeof(*s.users));
-    if (s.users == NULL) {
+    s.number = jit_room(j, j->ir.value_count, sizeof(*s.number));
+    if (s.users == NULL || s.number == NULL) {
         return EBPF_NO_MEMORY;
     }
     TRY(decide(&s));

@@ -158,6 +158,21 @@ static void ways_out_of_a_function_are_refused(void)
     check_refused(nowhere, ARRAY_SIZE(nowhere), 0);
 }
 
+static void r10_is_written_nowhere_that_is_reached(void)
+{
+    static const struct insn exit = {.id = INSN_EXIT}, move = {.id = INSN_MOV64_IMM};
+    const struct insn adds[] = {move, {.id = INSN_ADD64_IMM, .dst = 10, .imm = 8}, exit};
+    const struct insn loads[] = {move, move, {.id = INSN_LDXDW, .dst = 10, .src = 1}, exit};
+    const struct insn later[] = {{.id = INSN_CALL, .imm = -1}, {.id = INSN_MOV64_IMM, .dst = 10}, exit};
+    const struct insn behind[] = {move, exit, {.id = INSN_MOV64_IMM, .dst = 10}, exit};
+    check_refused(adds, ARRAY_SIZE(adds), 1);
+    check_refused(loads, ARRAY_SIZE(loads), 2);
+    check_refused(later, ARRAY_SIZE(later), 0);
+    memcpy(fixture.insns, behind, sizeof(behind));
+    fixture_take(&fixture, ARRAY_SIZE(behind));
+    CHECK_OK(fixture_build(&fixture, 0));
+}
+
 static void a_full_workspace_is_an_error_and_nothing_else(void)
 {
     REQUIRE(fixture_assemble(&fixture, "mov %r0, 0\nloop:\nadd %r0, %r1\nstxdw [%r10-8], %r0\nmay_goto out\n"
@@ -334,6 +349,7 @@ TEST_SUITE(build)
     RUN(frames_are_native_or_the_callers);
     RUN(what_cannot_be_translated_is_refused);
     RUN(ways_out_of_a_function_are_refused);
+    RUN(r10_is_written_nowhere_that_is_reached);
     RUN(a_full_workspace_is_an_error_and_nothing_else);
     RUN(every_row_does_what_it_says);
 }
