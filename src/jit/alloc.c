@@ -23,18 +23,16 @@ static uint32_t limit(uint32_t registers, const struct jit *j)
 
 // --- result --------------------------------------------------------------------------------------
 
-static void write_places(struct alloc *a, struct alloc_result *result)
+static void write_places(struct alloc *a)
 {
-    for (uint32_t n = 1; n < a->value_count; n++) {
-        struct ir_value *v = alloc_ir(a, &a->values[n]);
-        __builtin_prefetch(alloc_ir(a, &a->values[min_u32(n + IR_AHEAD / 2, a->value_count)]));
-        v->slot = a->values[n].slot;
-        v->reg = a->values[n].reg;
-        result->used |= v->reg != IR_REG_NONE ? REG_SET(v->reg) : 0;
+    struct ir_value *top = a->ir->top;
+    const struct alloc_value *value = &a->values[1], *end = a->values + a->value_count;
+    for (; value < end; value++) {
+        struct ir_value *v = top - value->value;
+        ir_prefetch(v);
+        v->slot = value->slot;
+        v->reg = value->reg;
     }
-    result->used |= a->clobbered;
-    result->slot_count = a->slot_count;
-    result->spilled = a->spilled != 0;
 }
 
 static ebpf_result_t find_places(struct jit *j, const struct alloc_survey *survey,
@@ -43,13 +41,15 @@ static ebpf_result_t find_places(struct jit *j, const struct alloc_survey *surve
     struct alloc a = {.j = j, .ir = &j->ir, .target = j->target};
     size_t mark = j->memory.used;
     TRY(alloc_live(&a, survey));
-    alloc_scan(&a, limit(j->target->allocatable, j));
+    uint32_t given =
+        alloc_scan(&a, limit(j->target->allocatable, j), limit(j->target->allocatable_spills, j));
     if (a.spilled != 0) {
-        alloc_scan(&a, limit(j->target->allocatable_spills, j));
-        result->spilled = true;
         TRY(alloc_slots(&a));
     }
-    write_places(&a, result);
+    result->used = given | a.clobbered;
+    result->slot_count = a.slot_count;
+    result->spilled = a.spilled != 0;
+    write_places(&a);
     TRY(alloc_hoist(&a));
     jit_rewind(j, mark);
     if (a.slot_count > SLOTS_MAX) {
@@ -74,31 +74,34 @@ static bool edge_moves(const struct ir *ir, const struct ir_block *b)
     return false;
 }
 
-// Takes the block out when it does nothing: its predecessor goes to its successor.
-static bool bypass(struct ir *ir, uint32_t block)
+// The block does nothing, so that its predecessor can go to its successor.
+static bool can_bypass(const struct ir *ir, uint32_t block, const struct ir_block *b)
 {
-    const struct ir_block *b = ir_block_at(ir, block);
-    if (block == ir->entry || b->first != b->last || ir_at(ir, b->last)->op != IR_JUMP ||
-        b->pred_count != 1 || b->succ[0] == block || edge_moves(ir, b)) {
-        return false;
-    }
+    return block != ir->entry && ir_at(ir, b->last)->op == IR_JUMP && b->pred_count == 1 &&
+           b->succ[0] != block && !edge_moves(ir, b);
+}
+
+static void bypass(const struct ir *ir, uint32_t block, const struct ir_block *b)
+{
     struct ir_block *pred = ir_block_at(ir, b->preds[0]);
     alloc_redirect(pred, block, b->succ[0]);
     pred->edge = b->edge;
     ir_block_at(ir, b->succ[0])->preds[b->edge] = b->preds[0];
-    return true;
 }
 
 static void bypass_all(struct ir *ir)
 {
-    uint32_t count = 0;
+    struct ir_block *blocks = ir->blocks;
+    uint32_t count = 0, *order = ir->order;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t block = ir->order[i];
-        if (bypass(ir, block)) {
-            ir_block_at(ir, block)->order = UINT32_MAX;
+        uint32_t block = order[i];
+        struct ir_block *b = &blocks[block];
+        if (b->first == b->last && can_bypass(ir, block, b)) {
+            bypass(ir, block, b);
+            b->order = UINT32_MAX;
         } else {
-            ir_block_at(ir, block)->order = count;
-            ir->order[count++] = block;
+            b->order = count;
+            order[count++] = block;
         }
     }
     ir->order_count = count;

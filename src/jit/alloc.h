@@ -10,29 +10,40 @@
 
 #include "jit/target.h"
 
+// What is rare stays out of the walks, which need all registers.
+#define ALLOC_RARE __attribute__((noinline))
+
 // A value in the order of the scan; number 0 is none. During allocation ir_value.slot is its number here.
+// 48 bytes: what is needed at different times shares room.
 struct alloc_value {
-    uint32_t value;
+    _Alignas(8) uint32_t value;
     uint32_t operands; // its first one in alloc.operands; they end where those of the next value start
-    uint32_t own;      // registers that it clobbers
-    uint32_t clobber;  // when it does: the next one of its block that does
     uint32_t forbid;   // registers that it may not be in
     uint32_t weight;   // uses and definition by frequency
     uint32_t length;   // about how many values it outlives
-    uint32_t seen;     // block in which a use was seen last, and
-    uint32_t last;     // that use; while registers are given: ALLOC_LIVES_ON | block that it outlives
-    uint32_t uses;     // in other blocks and by moves: the first alloc_use
     uint32_t phi; // PHI of which it is an operand, or which its register goes to, on the most frequent edge
-    uint32_t phi_weight;
-    uint32_t hint_weight;
-    uint32_t slot; // from 1 on
-    uint8_t op, reg;
+    union {
+        uint32_t seen; // until the walk is at its definition: block in which a use was seen last, and
+        uint32_t own;  // from then on: registers that it clobbers
+    };
+    union {
+        uint32_t last;    // that use
+        uint32_t clobber; // when it clobbers registers: the next one of its block that does
+    };
+    union {
+        uint32_t uses; // until the walk is at its definition: elsewhere and by moves, the first alloc_use
+        uint32_t slot; // from 1 on
+    };
+    uint8_t reg;
     uint8_t hint;               // register that its uses like, or IR_REG_NONE
     uint8_t result, late, same; // of struct jit_constraint
     uint8_t kind;               // enum alloc_kind
     bool alone;                 // where it lives is not known: no register, a slot of its own
+    uint8_t hint_often;         // alloc_block.often where the hint comes from, and
+    uint8_t phi_often;          // of the edge to `phi`
+    uint8_t op;
 };
-#define ALLOC_LIVES_ON 0x80000000u
+_Static_assert(sizeof(struct alloc_value) == 48, "of these there are as many as values");
 
 enum alloc_kind {
     ALLOC_ABSENT, // no result, unused, or made anew wherever it is used
@@ -45,9 +56,12 @@ struct alloc_block {
     uint32_t clobbered;  // by all of them
     uint32_t clobber;    // the first one that clobbers something, or 0
     uint32_t live;       // values that are live at its start: index of alloc_node, 0: end
-    uint32_t stamp;      // the value whose life was followed here last
-    uint32_t frequency;
+    uint32_t entered;    // the value that was found last to live at its start,
+    uint32_t left;       // and at its end; ALLOC_SPILLS: values that are made here may need slots
+    uint32_t often;      // alloc_weight of it: how often it runs
 };
+
+#define ALLOC_SPILLS UINT32_MAX
 
 // Of a list: nodes are numbered from the start of the workspace.
 struct alloc_node {
@@ -71,23 +85,25 @@ struct alloc {
     const struct jit_target *target;
     struct alloc_value *values;
     uint32_t value_count;
-    uint32_t *operands;         // numbers of values, 0: none; ALLOC_LAST: no later use in the block
+    uint32_t *operands;         // numbers of values, 0: none, or UNDEF; ALLOC_LAST: dead after it is read
     struct alloc_block *blocks; // as ir.blocks
     uint32_t *stack;
-    struct alloc_node *nodes; // free ones
-    struct alloc_use *uses;
-    uint32_t nodes_left, uses_left, node_count, node_limit;
+    uint32_t node, node_end;  // free nodes
+    uint32_t use, use_end;    // free uses
+    uint32_t nodes_left;      // that may be made
     uint32_t chunk;           // of nodes or uses that are allocated at a time
+    bool full;                // there is no memory
     uint32_t clobbered;       // by any value
     uint32_t *loop_registers; // by loop: registers of the PHIs at its head
-    uint32_t spilled;         // values that need a slot
+    uint32_t spilled;         // how often a value went without a register
+    bool alone;               // some of them are
     uint32_t slot_count;
 };
 #define ALLOC_LAST 0x80000000u
 
-static inline struct alloc_value *alloc_at(const struct alloc *a, uint32_t value)
+static inline uint32_t alloc_weight(uint32_t often)
 {
-    return &a->values[ir_at(a->ir, value)->slot];
+    return (uint32_t)1 << often;
 }
 static inline struct ir_value *alloc_ir(const struct alloc *a, const struct alloc_value *value)
 {
@@ -102,26 +118,39 @@ static inline uint32_t alloc_operand_count(const struct alloc *a, uint32_t n)
 {
     return a->values[n + 1].operands - a->values[n].operands;
 }
-static inline const struct alloc_node *alloc_node(const struct alloc *a, uint32_t node)
+static inline struct alloc_node *alloc_node(const struct alloc *a, uint32_t node)
 {
-    return (const struct alloc_node *)(const void *)a->j->memory.base + node;
+    return (struct alloc_node *)(void *)a->j->memory.base + node;
 }
 
-// Operand i of value n is read for the last time; `block` is where n is, and alloc_find_live was there.
-static inline bool alloc_dies(const struct alloc *a, uint32_t block, uint32_t n, uint32_t i)
+static inline struct alloc_use *alloc_use_at(const struct alloc *a, uint32_t use)
 {
-    uint32_t operand = a->operands[a->values[n].operands + i];
-    return (operand & ALLOC_LAST) != 0 && a->values[operand & ~ALLOC_LAST].last != (ALLOC_LIVES_ON | block);
+    return (struct alloc_use *)(void *)((uint32_t *)(void *)a->j->memory.base + use);
+}
+
+// Registers that values of the block before `end` clobber, from the first on that the walk has seen.
+uint32_t alloc_clobbers(const struct alloc *a, const struct alloc_block *b, uint32_t end);
+static inline uint32_t alloc_clobbered_by(const struct alloc *a, const struct alloc_block *b, uint32_t end)
+{
+    return b->clobber != 0 && b->clobber < end ? alloc_clobbers(a, b, end) : 0;
 }
 
 // CONST, MAP, FRAME: nothing is lost when they have no place.
+#define ALLOC_REMADE_OPS (OP_BIT(IR_CONST) | OP_BIT(IR_MAP) | OP_BIT(IR_FRAME))
 static inline bool alloc_is_remade(unsigned op)
 {
-    return op == IR_CONST || op == IR_MAP || op == IR_FRAME;
+    return (ALLOC_REMADE_OPS >> op & 1) != 0;
 }
 // Operand i of `op` is moved to where it is needed, or is part of an address there: made anew it costs
 // nothing more.
-bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i);
+#define ALLOC_MOVING_OPS                                                                                     \
+    (OP_BIT(IR_PHI) | OP_BIT(IR_HELPER) | OP_BIT(IR_CALL) | OP_BIT(IR_CALL_LOCAL) | OP_BIT(IR_RET) |         \
+     OP_BIT(IR_TAIL))
+static inline bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i)
+{
+    return (ALLOC_MOVING_OPS >> op & 1) != 0 ||
+           (operand_op == IR_FRAME && i == 0 && (ir_op_info(op)->flags & IR_ADDR) != 0);
+}
 
 // The edge from `b` to `from` goes to `to`. (alloc_layout.c)
 void alloc_redirect(struct ir_block *b, uint32_t from, uint32_t to);
@@ -130,12 +159,16 @@ void alloc_step(struct ir *ir);
 // Makes CONST, MAP and FRAME anew near their uses where they would live over calls. Needs uses.
 // *survey: what is there then. (alloc_sink.c)
 ebpf_result_t alloc_sink(struct jit *j, struct alloc_survey *survey) MUST_CHECK;
-// Numbers the values and finds what they need, what they would like and where they live. (alloc_live.c)
+// Numbers the values and finds what they need, what they would like and where they live; clears the blocks'
+// marks. (alloc_live.c)
 ebpf_result_t alloc_live(struct alloc *a, const struct alloc_survey *survey) MUST_CHECK;
-// Marks the values that are live at the end of `block`. (alloc_scan.c)
-void alloc_find_live(struct alloc *a, uint32_t block);
-// Gives registers out of `registers`; counts in a->spilled who got none. Can be done again. (alloc_scan.c)
-void alloc_scan(struct alloc *a, uint32_t registers);
+// Follows value n from its uses elsewhere up to its definition in block `home`: where it is live, and which
+// registers are clobbered meanwhile. The blocks on the way were walked already, `home` from its end to there.
+// (alloc_life.c)
+void alloc_follow(struct alloc *a, uint32_t n, uint32_t home);
+// Gives registers out of `registers`, or when not all values get one, out of `spilling`; counts in a->spilled
+// who got none. Returns those that were given. (alloc_scan.c)
+uint32_t alloc_scan(struct alloc *a, uint32_t registers, uint32_t spilling);
 // Gives slots to those. (alloc_slots.c)
 ebpf_result_t alloc_slots(struct alloc *a) MUST_CHECK;
 // Takes moves out of the loops' last jumps; places are written already. (alloc_hoist.c)

@@ -17,8 +17,8 @@ struct hoist {
 static bool is_candidate(struct hoist *h)
 {
     const struct ir_block *b = ir_block_at(h->ir, h->block);
-    if (h->block == h->ir->entry || b->first != b->last || ir_at(h->ir, b->last)->op != IR_JUMP ||
-        b->pred_count != 1 || !ir_dominates(h->ir, b->succ[0], h->block)) {
+    if (h->block == h->ir->entry || ir_at(h->ir, b->last)->op != IR_JUMP || b->pred_count != 1 ||
+        !ir_dominates(h->ir, b->succ[0], h->block)) {
         return false;
     }
     h->from = b->preds[0];
@@ -89,9 +89,10 @@ static ebpf_result_t move_all(struct hoist *h)
 ebpf_result_t alloc_hoist(struct alloc *a)
 {
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        ir_block_at(a->ir, a->ir->order[i])->mark = 0;
-    }
-    for (uint32_t i = 0; i < a->ir->order_count; i++) {
+        const struct ir_block *b = ir_block_at(a->ir, a->ir->order[i]);
+        if (b->first != b->last) {
+            continue;
+        }
         struct hoist h = {.a = a, .ir = a->ir, .block = a->ir->order[i]};
         if (!is_candidate(&h)) {
             continue;

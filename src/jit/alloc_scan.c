@@ -10,99 +10,64 @@ struct scan {
     struct alloc *a;
     uint32_t registers; // that may be given
     uint32_t occupied;
+    uint32_t given; // so far, in all blocks
     uint32_t block;
+    uint32_t weight;     // of it
+    uint32_t *of_loop;   // of alloc.loop_registers, for its loop
     uint32_t holder[32]; // value in each occupied register
 };
 
-// --- the ends of lives ---------------------------------------------------------------------------
-
-static void live_on(struct alloc *a, uint32_t block, uint32_t list)
-{
-    for (uint32_t node = list; node != 0; node = alloc_node(a, node)->next) {
-        a->values[alloc_node(a, node)->value].last = ALLOC_LIVES_ON | block;
-    }
-}
-
-static void live_on_in_phis(struct alloc *a, uint32_t block, const struct ir_block *b)
-{
-    uint32_t to = ir_successor(b, 0);
-    for (uint32_t n = a->blocks[to].first; a->values[n].op == IR_PHI; n++) {
-        a->values[alloc_operand(a, n, b->edge)].last = ALLOC_LIVES_ON | block;
-    }
-}
-
-void alloc_find_live(struct alloc *a, uint32_t block)
-{
-    const struct ir_block *b = ir_block_at(a->ir, block);
-    uint32_t count = ir_successor_count(b);
-    for (uint32_t i = 0; i < count; i++) {
-        live_on(a, block, a->blocks[ir_successor(b, i)].live);
-    }
-    if (count == 1) {
-        live_on_in_phis(a, block, b);
-    }
-}
-
 // --- registers -----------------------------------------------------------------------------------
 
-static uint8_t reg_of(const struct scan *s, uint32_t n)
+static inline uint8_t reg_of(const struct scan *s, uint32_t n)
 {
     return s->a->values[n].reg;
 }
 
-static void occupy(struct scan *s, uint32_t n, uint8_t reg)
-{
-    s->holder[reg] = n;
-    s->occupied |= REG_SET(reg);
-}
-
 static void start_block(struct scan *s, uint32_t block)
 {
+    const struct alloc *a = s->a;
     s->block = block;
-    s->occupied = 0;
-    for (uint32_t node = s->a->blocks[block].live; node != 0; node = alloc_node(s->a, node)->next) {
-        uint32_t n = alloc_node(s->a, node)->value;
-        if (reg_of(s, n) != IR_REG_NONE) {
-            occupy(s, n, reg_of(s, n));
+    s->weight = alloc_weight(a->blocks[block].often);
+    s->of_loop = &a->loop_registers[ir_block_at(a->ir, block)->loop];
+    uint32_t occupied = 0;
+    const struct alloc_value *values = a->values;
+    const struct alloc_node *nodes = alloc_node(a, 0);
+    for (uint32_t node = a->blocks[block].live; node != 0; node = nodes[node].next) {
+        uint32_t n = nodes[node].value;
+        uint8_t reg = values[n].reg;
+        if (reg != IR_REG_NONE) {
+            s->holder[reg] = n;
+            occupied |= REG_SET(reg);
         }
     }
-    alloc_find_live(s->a, block);
+    s->occupied = occupied;
 }
 
-static uint32_t dying(const struct scan *s, uint32_t n, uint32_t i)
+// Registers of the operands that are read for the last time, and that the result must not take.
+static uint32_t released_late(const struct alloc *a, const struct alloc_value *value)
 {
-    uint32_t operand = alloc_operand(s->a, n, i);
-    uint8_t reg = reg_of(s, operand);
-    return reg != IR_REG_NONE && alloc_dies(s->a, s->block, n, i) && s->holder[reg] == operand ? REG_SET(reg)
-                                                                                               : 0;
-}
-
-// Registers of the operands that are read for the last time; *late: of those that the result must not take.
-static uint32_t released(const struct scan *s, uint32_t n, uint32_t *late)
-{
-    const struct alloc_value *value = &s->a->values[n];
-    uint32_t count = value->op == IR_PHI ? 0 : alloc_operand_count(s->a, n), all = 0;
-    *late = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t reg = dying(s, n, i);
-        all |= reg;
-        *late |= i < 8 && (value->late >> i & 1) != 0 ? reg : 0;
+    uint32_t set = 0;
+    for (uint32_t late = value->late; late != 0; late &= late - 1) {
+        uint32_t number = a->operands[value->operands + (uint32_t)__builtin_ctz(late)];
+        set |= (number & ALLOC_LAST) != 0 ? reg_set_of(a->values[number & ~ALLOC_LAST].reg) : 0;
     }
-    return all;
+    return set;
 }
 
 // --- wishes --------------------------------------------------------------------------------------
 
 struct wishes {
-    uint32_t set; // of registers
+    uint32_t allowed, set; // of registers
     uint32_t weight[32];
 };
 
-static void wish(struct wishes *w, uint8_t reg, uint32_t weight)
+static inline void wish(struct wishes *w, uint8_t reg, uint32_t weight)
 {
-    if (reg != IR_REG_NONE) {
-        w->weight[reg] = (w->set & REG_SET(reg)) != 0 ? w->weight[reg] + weight : weight;
-        w->set |= REG_SET(reg);
+    uint32_t bit = reg_set_of(reg) & w->allowed;
+    if (bit != 0) {
+        w->weight[reg] = (w->set & bit) != 0 ? w->weight[reg] + weight : weight;
+        w->set |= bit;
     }
 }
 
@@ -111,34 +76,36 @@ static void wish_operands(const struct scan *s, struct wishes *w, uint32_t phi)
 {
     const struct ir_block *b = ir_block_at(s->a->ir, s->block);
     for (uint32_t k = 0; k < b->pred_count; k++) {
-        wish(w, reg_of(s, alloc_operand(s->a, phi, k)), s->a->blocks[b->preds[k]].frequency);
+        wish(w, reg_of(s, alloc_operand(s->a, phi, k)), alloc_weight(s->a->blocks[b->preds[k]].often));
     }
 }
 
 // An operand of a PHI wants to be where that is, or will be because another operand is there. That counts
 // more than another wish: a move on an edge often costs a jump too.
-static void wish_phi(const struct scan *s, struct wishes *w, const struct alloc_value *value)
+ALLOC_RARE static void wish_phi(const struct scan *s, struct wishes *w, const struct alloc_value *value)
 {
-    uint32_t count = alloc_operand_count(s->a, value->phi);
     uint8_t reg = reg_of(s, value->phi);
-    for (uint32_t k = 0; k < count && k < LOOKED_AT && reg == IR_REG_NONE; k++) {
-        reg = reg_of(s, alloc_operand(s->a, value->phi, k));
+    if (reg == IR_REG_NONE) {
+        uint32_t count = min_u32(alloc_operand_count(s->a, value->phi), LOOKED_AT);
+        for (uint32_t k = 0; k < count && reg == IR_REG_NONE; k++) {
+            reg = reg_of(s, alloc_operand(s->a, value->phi, k));
+        }
     }
-    wish(w, reg, value->phi_weight + value->phi_weight / 2);
+    uint32_t weight = alloc_weight(value->phi_often);
+    wish(w, reg, weight + weight / 2);
 }
 
 // The result of an operation of two addresses wants to be where an operand dies.
-static void wish_same(const struct scan *s, struct wishes *w, uint32_t n)
+static inline void wish_same(const struct scan *s, struct wishes *w, const struct alloc_value *value)
 {
-    const struct alloc_value *value = &s->a->values[n];
-    if (value->same == 0) {
-        return;
+    const struct alloc *a = s->a;
+    const uint32_t *number = a->operands + value->operands + value->same - 1;
+    if ((*number & ALLOC_LAST) != 0) {
+        wish(w, reg_of(s, *number & ~ALLOC_LAST), s->weight);
     }
     bool swaps = (ir_op_info(value->op)->flags & IR_COMM) != 0;
-    for (uint32_t i = value->same - 1u; i < (swaps ? 2u : value->same); i++) {
-        if (dying(s, n, i) != 0) {
-            wish(w, reg_of(s, alloc_operand(s->a, n, i)), s->a->blocks[s->block].frequency);
-        }
+    if (swaps && (number[1] & ALLOC_LAST) != 0) {
+        wish(w, reg_of(s, number[1] & ~ALLOC_LAST), s->weight);
     }
 }
 
@@ -152,51 +119,40 @@ static uint8_t incoming(const struct jit *j, int64_t param)
     return entry[param] != UINT8_MAX ? convention->entry[entry[param]] : IR_REG_NONE;
 }
 
-static uint8_t most_wanted(const struct wishes *w, uint32_t allowed)
+// There is a wish.
+static inline uint8_t most_wanted(const struct wishes *w)
 {
-    uint8_t best = IR_REG_NONE;
-    uint32_t weight = 0;
-    for (uint32_t set = w->set & allowed; set != 0; set &= set - 1) {
+    uint8_t best = (uint8_t)__builtin_ctz(w->set);
+    for (uint32_t set = w->set & (w->set - 1); set != 0; set &= set - 1) {
         uint8_t reg = (uint8_t)__builtin_ctz(set);
-        if (w->weight[reg] > weight) {
-            weight = w->weight[reg];
-            best = reg;
-        }
+        best = w->weight[reg] > w->weight[best] ? reg : best;
     }
     return best;
 }
 
-static uint8_t wished(const struct scan *s, uint32_t n, uint32_t allowed)
+static inline void wish_all(const struct scan *s, struct wishes *w, const struct alloc_value *value)
 {
-    const struct alloc_value *value = &s->a->values[n];
-    struct wishes w;
-    w.set = 0;
-    wish(&w, value->hint, value->hint_weight);
-    wish(&w, value->result, s->a->blocks[s->block].frequency);
+    w->set = 0;
+    wish(w, value->hint, alloc_weight(value->hint_often));
+    wish(w, value->result, s->weight);
     if (value->phi != 0) {
-        wish_phi(s, &w, value);
+        wish_phi(s, w, value);
     }
-    wish_same(s, &w, n);
-    if (value->op == IR_PHI) {
-        wish_operands(s, &w, n);
-    } else if (value->op == IR_PARAM) {
-        wish(&w, incoming(s->a->j, alloc_ir(s->a, value)->imm), s->a->blocks[s->block].frequency);
+    if (value->same != 0) {
+        wish_same(s, w, value);
     }
-    return most_wanted(&w, allowed);
 }
 
 // --- choice --------------------------------------------------------------------------------------
 
 // The first one of the target's order; not where the PHIs of the loop come back to, nor where the PHI that
 // the value goes to cannot be, if it can be helped.
-static uint8_t preferred(const struct scan *s, uint32_t n, uint32_t allowed)
+static inline uint8_t preferred(const struct scan *s, const struct alloc_value *value, uint32_t allowed)
 {
-    const struct alloc *a = s->a;
-    uint32_t avoid = a->loop_registers[ir_block_at(a->ir, s->block)->loop];
-    avoid |= a->values[a->values[n].phi].forbid;
+    uint32_t avoid = *s->of_loop | s->a->values[value->phi].forbid;
     uint32_t set = (allowed & ~avoid) != 0 ? allowed & ~avoid : allowed;
-    const uint8_t *reg = a->target->preference;
-    while ((set & REG_SET(*reg)) == 0) {
+    const uint8_t *reg = s->a->target->preference;
+    while ((set >> *reg & 1) == 0) {
         reg++;
     }
     return *reg;
@@ -208,14 +164,24 @@ static bool is_cheaper(const struct alloc_value *a, const struct alloc_value *b)
     return (uint64_t)a->weight * (b->length + 1) < (uint64_t)b->weight * (a->length + 1);
 }
 
-static void give_up(struct alloc *a, uint32_t n)
+ALLOC_RARE static void give_up(struct alloc *a, uint32_t n)
 {
     a->values[n].reg = IR_REG_NONE;
     a->spilled++;
+    a->alone = a->alone || a->values[n].alone;
+    a->blocks[alloc_ir(a, &a->values[n])->block].left = ALLOC_SPILLS;
 }
 
-// Takes a register from a value that is cheaper than `n`; IR_REG_NONE: there is none, `n` goes without.
-static uint8_t take_away(struct scan *s, uint32_t n)
+static inline void settle(struct scan *s, uint32_t n, uint8_t reg)
+{
+    s->a->values[n].reg = reg;
+    s->holder[reg] = n;
+    s->occupied |= REG_SET(reg);
+    s->given |= REG_SET(reg);
+}
+
+// Takes a register from a value that is cheaper than `n`; when there is none, `n` goes without.
+ALLOC_RARE static void take_away(struct scan *s, uint32_t n)
 {
     struct alloc *a = s->a;
     uint32_t cheapest = n;
@@ -228,97 +194,182 @@ static uint8_t take_away(struct scan *s, uint32_t n)
         }
     }
     give_up(a, cheapest);
-    return from;
-}
-
-static void note_loop(struct scan *s, const struct alloc_value *v)
-{
-    uint32_t loop = ir_block_at(s->a->ir, s->block)->loop;
-    if (v->op == IR_PHI && s->a->ir->loops[loop].head == s->block) {
-        s->a->loop_registers[loop] |= REG_SET(v->reg);
+    if (from != IR_REG_NONE) {
+        settle(s, n, from);
     }
 }
 
-static void settle(struct scan *s, uint32_t n, uint8_t reg)
+static inline uint32_t allowed_to(const struct scan *s, const struct alloc_value *value)
 {
-    if (reg != IR_REG_NONE) {
-        s->a->values[n].reg = reg;
-        occupy(s, n, reg);
-        note_loop(s, &s->a->values[n]);
-    }
+    return s->registers & ~s->occupied & ~value->forbid;
 }
 
-static uint32_t allowed_to(const struct scan *s, uint32_t n)
+static inline bool has_wishes(const struct alloc_value *value)
 {
-    return s->registers & ~s->occupied & ~s->a->values[n].forbid;
+    return value->phi != 0 || value->same != 0 || value->hint != IR_REG_NONE || value->result != IR_REG_NONE;
 }
 
-static bool takes_place(const struct scan *s, uint32_t n)
+ALLOC_RARE static uint8_t choose(const struct scan *s, const struct alloc_value *value, uint32_t allowed)
 {
-    return s->a->values[n].kind != ALLOC_ABSENT && s->a->values[n].reg == IR_REG_NONE;
+    struct wishes w;
+    w.allowed = allowed;
+    wish_all(s, &w, value);
+    return w.set != 0 ? most_wanted(&w) : preferred(s, value, allowed);
 }
 
-static void place(struct scan *s, uint32_t n)
+static inline void place(struct scan *s, uint32_t n, const struct alloc_value *value)
 {
-    uint32_t allowed = allowed_to(s, n);
-    if (s->a->values[n].alone) {
+    uint32_t allowed = allowed_to(s, value);
+    if (value->alone) {
         give_up(s->a, n);
     } else if (allowed == 0) {
-        settle(s, n, take_away(s, n));
+        take_away(s, n);
     } else {
-        uint8_t reg = wished(s, n, allowed);
-        settle(s, n, reg != IR_REG_NONE ? reg : preferred(s, n, allowed));
+        settle(s, n, has_wishes(value) ? choose(s, value, allowed) : preferred(s, value, allowed));
     }
+}
+
+static bool takes_place(const struct alloc_value *value)
+{
+    return value->kind != ALLOC_ABSENT && value->reg == IR_REG_NONE;
+}
+
+static void note_loop(const struct scan *s, const struct alloc_value *value)
+{
+    const struct ir *ir = s->a->ir;
+    if (value->op == IR_PHI && ir->loops[ir_block_at(ir, s->block)->loop].head == s->block) {
+        *s->of_loop |= reg_set_of(value->reg);
+    }
+}
+
+static void place_wished(struct scan *s, uint32_t n, const struct alloc_value *value)
+{
+    struct wishes w;
+    w.allowed = allowed_to(s, value);
+    wish_all(s, &w, value);
+    if (value->op == IR_PHI) {
+        wish_operands(s, &w, n);
+    } else {
+        wish(&w, incoming(s->a->j, alloc_ir(s->a, value)->imm), s->weight);
+    }
+    if (w.set != 0) {
+        settle(s, n, most_wanted(&w));
+        note_loop(s, value);
+    }
+}
+
+static inline bool leads(const struct alloc_value *value)
+{
+    return ((OP_BIT(IR_PHI) | OP_BIT(IR_PARAM)) >> value->op & 1) != 0;
 }
 
 // PHIs and PARAMs are there all at once: those that have wishes choose first. Returns what comes behind them.
-static uint32_t place_leading(struct scan *s, uint32_t first)
+ALLOC_RARE static uint32_t place_leading(struct scan *s, uint32_t first)
 {
+    const struct alloc_value *values = s->a->values;
     uint32_t end = first;
-    for (; s->a->values[end].op == IR_PHI || s->a->values[end].op == IR_PARAM; end++) {
-        if (takes_place(s, end) && !s->a->values[end].alone) {
-            settle(s, end, wished(s, end, allowed_to(s, end)));
+    for (; leads(&values[end]); end++) {
+        if (takes_place(&values[end]) && !values[end].alone) {
+            place_wished(s, end, &values[end]);
         }
     }
     for (uint32_t n = first; n < end; n++) {
-        if (takes_place(s, n)) {
-            place(s, n);
+        if (takes_place(&values[n])) {
+            place(s, n, &values[n]);
+            note_loop(s, &values[n]);
         }
     }
     return end;
 }
 
+// `released`: registers of the operands that are read for the last time.
+ALLOC_RARE static void place_late(struct scan *s, uint32_t n, const struct alloc_value *value,
+                                  uint32_t released)
+{
+    uint32_t late = released_late(s->a, value);
+    s->occupied &= ~released | late;
+    if (value->kind != ALLOC_ABSENT) {
+        place(s, n, value);
+    }
+    s->occupied &= ~late | reg_set_of(value->reg);
+}
+
 static void scan_block(struct scan *s, uint32_t block)
 {
+    const struct alloc *a = s->a;
+    const struct alloc_value *values = a->values;
     start_block(s, block);
-    uint32_t first = place_leading(s, s->a->blocks[block].first);
-    for (uint32_t n = first; n < s->a->blocks[block].end; n++) {
-        uint32_t late, free = released(s, n, &late);
-        s->occupied &= ~free | late;
-        if (takes_place(s, n)) {
-            place(s, n);
+    uint32_t n = a->blocks[block].first, end = a->blocks[block].end;
+    if (leads(&values[n])) {
+        n = place_leading(s, n);
+    }
+    const uint32_t *operands = a->operands, *number = operands + values[n].operands;
+    for (const struct alloc_value *value = &values[n]; n != end; n++, value++) {
+        uint32_t released = 0;
+        for (const uint32_t *next = operands + value[1].operands; number != next; number++) {
+            if ((*number & ALLOC_LAST) != 0) {
+                released |= reg_set_of(values[*number & ~ALLOC_LAST].reg);
+            }
         }
-        late &= ~(reg_of(s, n) != IR_REG_NONE ? REG_SET(reg_of(s, n)) : 0);
-        s->occupied &= ~late;
+        if (value->late != 0) {
+            place_late(s, n, value, released);
+            continue;
+        }
+        s->occupied &= ~released;
+        if (value->kind != ALLOC_ABSENT) {
+            place(s, n, value);
+        }
     }
 }
 
-static void forget_registers(struct alloc *a)
+static void begin(struct scan *s, uint32_t registers)
 {
-    for (uint32_t n = 1; n < a->value_count; n++) {
+    struct alloc *a = s->a;
+    s->registers = registers;
+    s->given = 0;
+    a->spilled = 0;
+    memset(a->loop_registers, 0, (a->ir->loop_count + 1) * sizeof *a->loop_registers);
+}
+
+static void forget_registers(struct alloc *a, uint32_t end)
+{
+    for (uint32_t n = 1; n < end; n++) {
         a->values[n].reg = IR_REG_NONE;
     }
 }
 
-void alloc_scan(struct alloc *a, uint32_t registers)
+// When the first value gets none: what was done so far would have been done with the registers of `spilling`
+// too, unless one was given that is not among them. False: it has to be done again.
+static bool begin_spilling(struct scan *s, uint32_t spilling)
 {
-    struct scan s = {.a = a, .registers = registers};
-    if (a->spilled != 0) {
-        forget_registers(a);
+    if ((spilling & ~s->registers) != 0 || (s->given & ~spilling) != 0) {
+        forget_registers(s->a, s->a->blocks[s->block].end);
+        begin(s, spilling);
+        return false;
     }
-    a->spilled = 0;
-    memset(a->loop_registers, 0, (a->ir->loop_count + 1) * sizeof *a->loop_registers);
+    s->registers = spilling;
+    return true;
+}
+
+static bool scan_all(struct scan *s, uint32_t spilling)
+{
+    const struct alloc *a = s->a;
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        scan_block(&s, a->ir->order[i]);
+        scan_block(s, a->ir->order[i]);
+        if (a->spilled != 0 && s->registers != spilling && !begin_spilling(s, spilling)) {
+            return false;
+        }
     }
+    return true;
+}
+
+uint32_t alloc_scan(struct alloc *a, uint32_t registers, uint32_t spilling)
+{
+    struct scan s;
+    s.a = a;
+    begin(&s, registers);
+    if (!scan_all(&s, spilling)) {
+        scan_all(&s, spilling);
+    }
+    return s.given;
 }

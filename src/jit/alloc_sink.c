@@ -8,6 +8,7 @@
 #define CLIMB   8  // dominators that are asked whether they are out of loops
 #define OF_LOOP 0x80000000u
 
+// Of a value that may be made anew; ir_value.slot is the number of its record meanwhile.
 struct places {
     uint32_t near;  // what takes its place here
     uint32_t epoch; // when `near` was made, or OF_LOOP | loop before which it was
@@ -17,36 +18,41 @@ struct places {
 struct sink {
     struct jit *j;
     struct ir *ir;
-    struct places *places; // by value
-    uint32_t count;
-    uint32_t now; // counts blocks and calls
+    struct places *places;
+    uint32_t place_count;
+    uint32_t count; // values with numbers from here on are new
+    uint32_t now;   // counts blocks and calls
     struct alloc_survey *survey;
     uint32_t block, before; // before: the value behind which a new one goes
     bool calls;
 };
 
-static bool is_call(const struct ir_value *v)
+#define CALLS    (OP_BIT(IR_CALL) | OP_BIT(IR_CALL_LOCAL))
+#define SINKABLE (ALLOC_REMADE_OPS | OP_BIT(IR_LEA)) // such a LEA: is_frame_address
+
+static inline bool is_in(uint64_t set, const struct ir_value *v)
 {
-    return v->op == IR_CALL || v->op == IR_CALL_LOCAL;
+    return (set >> v->op & 1) != 0;
 }
 
-static void look_at(struct alloc_survey *survey, const struct ir_value *v)
+static inline void look_at(struct alloc_survey *survey, const struct ir_value *v)
 {
     survey->values++;
     survey->operands += ir_operand_count(v);
-    survey->calls += is_call(v);
+    survey->calls += is_in(CALLS, v);
     survey->ops |= OP_BIT(v->op);
 }
 
-static struct alloc_survey look(const struct ir *ir)
+// Up to the first call: with one, there is more to see when all is known.
+ALLOC_RARE static void look(const struct ir *ir, struct alloc_survey *survey)
 {
-    struct alloc_survey survey = {0};
-    for (uint32_t i = 0; i < ir->order_count; i++) {
+    struct alloc_survey seen = {0};
+    for (uint32_t i = 0; i < ir->order_count && seen.calls == 0; i++) {
         for (uint32_t v = ir_block_at(ir, ir->order[i])->first; v != IR_NONE; v = ir_next(ir, v)) {
-            look_at(&survey, ir_at(ir, v));
+            look_at(&seen, ir_at(ir, v));
         }
     }
-    return survey;
+    *survey = seen;
 }
 
 // A place in the frame: one operation without operands that live.
@@ -60,7 +66,7 @@ static bool is_dearer(const struct ir *ir, uint32_t block, const struct ir_value
                       const struct ir_value *v)
 {
     const struct ir_block *a = ir_block_at(ir, block), *b = ir_block_at(ir, v->block);
-    return !is_call(user) && (a->cold != b->cold ? b->cold : a->depth > b->depth);
+    return !is_in(CALLS, user) && (a->cold != b->cold ? b->cold : a->depth > b->depth);
 }
 
 static bool is_far(const struct ir *ir, uint32_t from, uint32_t to)
@@ -75,6 +81,7 @@ static uint32_t copy_of(const struct sink *s, uint32_t value, uint32_t block, ui
     if (copy != IR_NONE) {
         ir_at(s->ir, copy)->pc = pc;
         ir_at(s->ir, copy)->uses = 0;
+        ir_at(s->ir, copy)->slot = 0;
         ir_at(s->ir, v->a)->uses++; // of a frame address; other values have none
         ir_insert_after(s->ir, block, after, copy);
         look_at(s->survey, ir_at(s->ir, copy));
@@ -100,12 +107,14 @@ static ebpf_result_t use_instead(const struct sink *s, uint32_t *operand, uint32
 static ebpf_result_t sink_to_block(struct sink *s, const struct ir_value *user, uint32_t *operand)
 {
     uint32_t value = *operand;
-    if (s->places[value].epoch != s->now) {
-        s->places[value].near = copy_of(s, value, s->block, s->before, user->pc);
-        s->places[value].epoch = s->now;
-        s->before = s->places[value].near != IR_NONE ? s->places[value].near : s->before;
+    if (s->places[ir_at(s->ir, value)->slot].epoch != s->now) {
+        s->places[ir_at(s->ir, value)->slot].near = copy_of(s, value, s->block, s->before, user->pc);
+        s->places[ir_at(s->ir, value)->slot].epoch = s->now;
+        s->before = s->places[ir_at(s->ir, value)->slot].near != IR_NONE
+                        ? s->places[ir_at(s->ir, value)->slot].near
+                        : s->before;
     }
-    return use_instead(s, operand, s->places[value].near);
+    return use_instead(s, operand, s->places[ir_at(s->ir, value)->slot].near);
 }
 
 // The outermost loop that has the use and not the definition.
@@ -136,11 +145,12 @@ static uint32_t block_before(const struct ir *ir, uint32_t loop)
 static ebpf_result_t sink_to_loop(struct sink *s, uint32_t *operand, uint32_t loop, uint32_t block)
 {
     uint32_t value = *operand;
-    if (s->places[value].epoch != (OF_LOOP | loop)) {
-        s->places[value].near = copy_of(s, value, block, IR_NONE, ir_block_at(s->ir, block)->pc);
-        s->places[value].epoch = OF_LOOP | loop;
+    if (s->places[ir_at(s->ir, value)->slot].epoch != (OF_LOOP | loop)) {
+        s->places[ir_at(s->ir, value)->slot].near =
+            copy_of(s, value, block, IR_NONE, ir_block_at(s->ir, block)->pc);
+        s->places[ir_at(s->ir, value)->slot].epoch = OF_LOOP | loop;
     }
-    return use_instead(s, operand, s->places[value].near);
+    return use_instead(s, operand, s->places[ir_at(s->ir, value)->slot].near);
 }
 
 // The use takes what is made before its loop, when that is far from the definition.
@@ -174,58 +184,105 @@ static ebpf_result_t lift(struct sink *s, uint32_t *operand)
 static ebpf_result_t use_twin(struct sink *s, uint32_t *operand)
 {
     uint32_t value = *operand;
-    if (s->places[value].twin == IR_NONE) {
+    if (s->places[ir_at(s->ir, value)->slot].twin == IR_NONE) {
         const struct ir_value *v = ir_at(s->ir, value);
-        s->places[value].twin = copy_of(s, value, v->block, value, v->pc);
+        s->places[ir_at(s->ir, value)->slot].twin = copy_of(s, value, v->block, value, v->pc);
     }
-    return use_instead(s, operand, s->places[value].twin);
+    return use_instead(s, operand, s->places[ir_at(s->ir, value)->slot].twin);
 }
 
-static ebpf_result_t sink_operand(struct sink *s, struct ir_value *user, uint32_t i)
+static inline ebpf_result_t sink_operand(struct sink *s, struct ir_value *user, uint32_t *operand, uint32_t i)
 {
-    uint32_t *operand = ir_operand(s->ir, user, i);
     const struct ir_value *v = ir_at(s->ir, *operand);
-    bool frame = is_frame_address(s->ir, v);
-    if ((!frame && !alloc_is_remade(v->op)) || *operand >= s->count) {
+    bool frame = v->op == IR_LEA;
+    if (*operand >= s->count || (frame && !is_frame_address(s->ir, v))) {
         return EBPF_SUCCESS;
     }
-    bool moved = alloc_is_moved(user->op, v->op, i), far = is_far(s->ir, v->block, s->block);
+    bool moved = alloc_is_moved(user->op, v->op, i);
+    if (moved && !frame) {
+        return is_far(s->ir, v->block, s->block) ? use_twin(s, operand) : EBPF_SUCCESS;
+    }
     if (!moved && is_dear_in_loop(s, v)) {
         return lift(s, operand);
     }
-    if (!far && !s->calls) {
-        return EBPF_SUCCESS;
-    }
-    if (!frame && moved) {
-        return far ? use_twin(s, operand) : EBPF_SUCCESS;
-    }
-    if (user->op == IR_PHI) {
+    if (user->op == IR_PHI || (!s->calls && !is_far(s->ir, v->block, s->block))) {
         return EBPF_SUCCESS;
     }
     return is_dearer(s->ir, s->block, user, v) ? sink_far(s, operand) : sink_to_block(s, user, operand);
 }
 
+// A call, or a value that is there by itself from here on.
+ALLOC_RARE static void note_value(struct sink *s, uint32_t value, struct ir_value *v)
+{
+    if (is_in(CALLS, v)) {
+        s->survey->calls++;
+        s->now++;
+    } else if (v->op != IR_LEA || is_frame_address(s->ir, v)) {
+        s->places[s->place_count] = (struct places){.near = value, .epoch = s->now};
+        v->slot = s->place_count++;
+    }
+}
+
+ALLOC_RARE static ebpf_result_t sink_operands(struct sink *s, struct ir_value *v, uint32_t count)
+{
+    uint32_t *operands = ir_operands(s->ir, v);
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_in(SINKABLE, ir_at(s->ir, operands[i]))) {
+            TRY(sink_operand(s, v, &operands[i], i));
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+// *ops: the operations of the operands; returns how many there are.
+static inline uint32_t operands_of(const struct ir *ir, const struct ir_value *v, uint64_t *ops)
+{
+    const struct ir_op_info *info = ir_op_info(v->op);
+    const struct ir_value *top = ir->top;
+    uint32_t count = info->count;
+    const uint32_t *operand = &v->a;
+    if (info->operands[0] == 'p') {
+        count = v->b;
+        operand = ir_pool(ir, v);
+    }
+    uint64_t set = 0;
+    for (const uint32_t *end = operand + count; operand != end; operand++) {
+        set |= OP_BIT((top - *operand)->op);
+    }
+    *ops = set;
+    return count;
+}
+
+// Copies are made where the walk was already.
 static ebpf_result_t sink_block(struct sink *s, uint32_t block)
 {
+    struct ir_block *b = ir_block_at(s->ir, block);
+    uint32_t values = 0, operands = 0;
+    uint64_t ops_of_all = 0, ops;
     s->block = block;
     s->before = IR_NONE;
     s->now++;
-    for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
-        struct ir_value *value = ir_at(s->ir, v);
-        uint32_t count = ir_operand_count(value);
-        for (uint32_t i = 0; i < count; i++) {
-            unsigned op = ir_at(s->ir, *ir_operand(s->ir, value, i))->op;
-            if (alloc_is_remade(op) || op == IR_LEA) {
-                TRY(sink_operand(s, value, i));
-            }
+    b->mark = 0;
+    for (uint32_t n = b->first, next; n != IR_NONE; n = next) {
+        struct ir_value *v = ir_at(s->ir, n);
+        uint64_t bit = OP_BIT(v->op);
+        uint32_t count = operands_of(s->ir, v, &ops);
+        ir_prefetch(v);
+        next = v->next;
+        values++;
+        operands += count;
+        ops_of_all |= bit;
+        if ((ops & SINKABLE) != 0) {
+            TRY(sink_operands(s, v, count));
         }
-        s->now += is_call(value);
-        s->before = v;
-        if (v < s->count && (alloc_is_remade(value->op) || is_frame_address(s->ir, value))) {
-            s->places[v].near = v;
-            s->places[v].epoch = s->now;
+        s->before = n;
+        if ((bit & (CALLS | SINKABLE)) != 0) {
+            note_value(s, n, v);
         }
     }
+    s->survey->values += values;
+    s->survey->operands += operands;
+    s->survey->ops |= ops_of_all;
     return EBPF_SUCCESS;
 }
 
@@ -249,9 +306,6 @@ static ebpf_result_t sink_all(struct sink *s)
 {
     struct ir *ir = s->ir;
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir_block_at(ir, ir->order[i])->mark = 0;
-    }
-    for (uint32_t i = 0; i < ir->order_count; i++) {
         TRY(sink_block(s, ir->order[i]));
     }
     for (uint32_t i = 0; i < ir->order_count; i++) {
@@ -264,14 +318,15 @@ static ebpf_result_t sink_all(struct sink *s)
 
 ebpf_result_t alloc_sink(struct jit *j, struct alloc_survey *survey)
 {
-    *survey = look(&j->ir);
+    look(&j->ir, survey);
     struct sink s = {
         .j = j, .ir = &j->ir, .count = j->ir.value_count, .survey = survey, .calls = survey->calls != 0};
     if (!s.calls && s.ir->order_count <= FAR && s.ir->loop_count <= 1) {
         return EBPF_SUCCESS;
     }
     size_t mark = j->memory.used;
-    s.places = jit_alloc(j, s.count, sizeof *s.places);
+    *survey = (struct alloc_survey){0};
+    s.places = jit_room(j, s.count, sizeof *s.places);
     if (s.places == NULL) {
         return EBPF_NO_MEMORY;
     }

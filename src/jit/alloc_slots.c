@@ -62,16 +62,16 @@ static void start_block(struct slots *s, uint32_t block)
             take(s, slot);
         }
     }
-    alloc_find_live(a, block);
 }
 
-static void release(struct slots *s, uint32_t block, uint32_t n)
+static void release(struct slots *s, uint32_t n)
 {
     struct alloc *a = s->a;
     uint32_t count = a->values[n].op == IR_PHI ? 0 : alloc_operand_count(a, n);
     for (uint32_t i = 0; i < count; i++) {
-        const struct alloc_value *operand = &a->values[alloc_operand(a, n, i)];
-        if (operand->slot != 0 && !operand->alone && alloc_dies(a, block, n, i)) {
+        uint32_t number = a->operands[a->values[n].operands + i];
+        const struct alloc_value *operand = &a->values[number & ~ALLOC_LAST];
+        if ((number & ALLOC_LAST) != 0 && operand->slot != 0 && !operand->alone) {
             give_back(s, operand->slot);
         }
     }
@@ -91,7 +91,7 @@ static void scan_block(struct slots *s, uint32_t block)
             take(s, value->slot);
             a->slot_count = value->slot > a->slot_count ? value->slot : a->slot_count;
         }
-        release(s, block, n);
+        release(s, n);
     }
 }
 
@@ -113,8 +113,12 @@ ebpf_result_t alloc_slots(struct alloc *a)
     }
     a->slot_count = 0;
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        scan_block(&s, a->ir->order[i]);
+        if (a->blocks[a->ir->order[i]].left == ALLOC_SPILLS) { // no others have anything to do
+            scan_block(&s, a->ir->order[i]);
+        }
     }
-    place_alone(a);
+    if (a->alone) {
+        place_alone(a);
+    }
     return EBPF_SUCCESS;
 }

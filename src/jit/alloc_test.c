@@ -434,6 +434,47 @@ static void blocks_in_edges_are_where_they_belong(void)
     CHECK(made > 300);
 }
 
+// --- tables of targets ---------------------------------------------------------------------------
+
+static void expect_constraint(const struct jit_target *target, unsigned op, uint8_t flags, uint8_t same)
+{
+    struct ir_value v = {.op = (uint8_t)op, .width = 64, .flags = flags};
+    struct jit_constraint c, expected = {.result = IR_REG_NONE, .same = same};
+    memset(expected.operand, IR_REG_NONE, sizeof expected.operand);
+    target->constrain(&fixture_jit, &v, &c);
+    bool right = c.clobbers == 0 && c.result == IR_REG_NONE && c.late == 0 && c.same == same &&
+                 memcmp(c.forbid, expected.forbid, sizeof c.forbid) == 0 &&
+                 memcmp(c.operand, expected.operand, sizeof c.operand) == 0;
+    if (!right) {
+        test_fail(__FILE__, __LINE__, "%s: %s", target->name, ir_op_texts[op]);
+    }
+}
+
+// Operations that are in the tables of a target need what these say, and no more.
+static void plain_operations_need_nothing(void)
+{
+    static const struct jit_target *const targets[] = {&x86_target, &arm64_target};
+    for (uint32_t i = 0; i < 2 * ARRAY_SIZE(targets); i++) {
+        const struct jit_target *t = targets[i / 2];
+        fixture_options.cpu = i % 2 != 0 ? JIT_CPU_BMI1 | JIT_CPU_BMI2 : 0;
+        fixture_begin();
+        CHECK(((t->plain | t->two_address | t->two_address_number) & OP_BIT(IR_PHI)) == 0);
+        for (unsigned op = 0; op < IR_OP_COUNT; op++) {
+            if ((t->plain >> op & 1) != 0) {
+                expect_constraint(t, op, 0, 0);
+                expect_constraint(t, op, IR_IMM, 0);
+            }
+            if ((t->two_address >> op & 1) != 0) {
+                expect_constraint(t, op, 0, 1);
+            }
+            if (((t->two_address | t->two_address_number) >> op & 1) != 0) {
+                expect_constraint(t, op, IR_IMM, 1);
+            }
+        }
+    }
+    fixture_options = (struct jit_options){0};
+}
+
 TEST_SUITE(alloc)
 {
     RUN(a_loop_moves_nothing);
@@ -456,4 +497,5 @@ TEST_SUITE(alloc)
     RUN(they_are_with_four_registers);
     RUN(they_are_with_one_register);
     RUN(they_are_on_real_machines);
+    RUN(plain_operations_need_nothing);
 }

@@ -62,6 +62,7 @@ const struct jit_target arm64_target = {
     .immediate_moves_are_free = true,
     .start = start,
     .lower = arm64_lower,
+    .plain = ~(OP_BIT(IR_PHI) | OP_BIT(IR_CALL) | OP_BIT(IR_CALL_LOCAL) | OP_BIT(IR_RET) | OP_BIT(IR_TAIL)),
     .constrain = constrain,
     .emit = arm64_emit,
     .finish = arm64_finish,

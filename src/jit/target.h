@@ -6,6 +6,13 @@
 #include "jit/ir.h"
 
 #define REG_SET(reg) ((uint32_t)1 << (reg))
+// The same, and no register for IR_REG_NONE.
+static inline uint32_t reg_set_of(uint8_t reg)
+{
+    return (uint32_t)((uint64_t)1 << (reg & 63));
+}
+_Static_assert(IR_OP_COUNT <= 64, "operations are bits of sets");
+#define OP_BIT(op) ((uint64_t)1 << (op))
 
 // A calling convention. Registers by number; IR_REG_NONE: on the stack.
 struct jit_convention {
@@ -41,6 +48,9 @@ struct jit_target {
     // Before the first function: what lasts for the whole translation (jit.emitter).
     ebpf_result_t (*start)(struct jit *j);
     ebpf_result_t (*lower)(struct jit *j);
+    // Bits: operations that need nothing, those that need nothing but `same` of 1, and those that do so when
+    // they have IR_IMM: `constrain` is asked about the others. PHI is in none.
+    uint64_t plain, two_address, two_address_number;
     // Constraints of value `v` (PHIs and PARAMs have none; operands of calls are moved by the emitter, with
     // hints).
     void (*constrain)(const struct jit *j, const struct ir_value *v, struct jit_constraint *out);
@@ -65,8 +75,6 @@ struct jit_move {
     struct jit_location to, from;
 };
 
-_Static_assert(IR_OP_COUNT <= 64, "operations are bits of alloc_result.ops");
-#define OP_BIT(op) ((uint64_t)1 << (op))
 struct alloc_result {
     uint32_t used;       // registers that are written
     uint32_t slot_count; // spill slots of 8 bytes

@@ -150,6 +150,16 @@ static void constrain(const struct jit *j, const struct ir_value *v, struct jit_
     }
 }
 
+#define PLAIN                                                                                                \
+    (OP_BIT(IR_FRAME) | OP_BIT(IR_CONST) | OP_BIT(IR_MAP) | OP_BIT(IR_SEXT) | OP_BIT(IR_ZEXT) |              \
+     OP_BIT(IR_ANDN) | OP_BIT(IR_LEA) | OP_BIT(IR_LOAD) | OP_BIT(IR_LOADS) | OP_BIT(IR_LOADBE) |             \
+     OP_BIT(IR_STORE) | OP_BIT(IR_STOREBE) | OP_BIT(IR_JUMP) | OP_BIT(IR_BRANCH))
+#define TWO_ADDRESS                                                                                          \
+    (OP_BIT(IR_ADD) | OP_BIT(IR_MUL) | OP_BIT(IR_AND) | OP_BIT(IR_OR) | OP_BIT(IR_XOR) | OP_BIT(IR_NEG) |    \
+     OP_BIT(IR_BSWAP) | OP_BIT(IR_BITS))
+#define TWO_ADDRESS_NUMBER                                                                                   \
+    (OP_BIT(IR_SUB) | OP_BIT(IR_SHL) | OP_BIT(IR_SHR) | OP_BIT(IR_SAR) | OP_BIT(IR_ROL))
+
 const struct jit_target x86_target = {
     .name = "x86-64",
     .register_count = X86_REG_COUNT,
@@ -159,6 +169,9 @@ const struct jit_target x86_target = {
     .preference = preference,
     .immediate_moves_are_free = true,
     .lower = x86_lower,
+    .plain = PLAIN,
+    .two_address = TWO_ADDRESS,
+    .two_address_number = TWO_ADDRESS_NUMBER,
     .constrain = constrain,
     .start = x86_start,
     .emit = x86_emit,
