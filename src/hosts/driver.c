@@ -63,6 +63,16 @@ static unsigned run_workers(void)
     return count < 2 ? 2 : min_u32(count, QUEUE_WORKERS);
 }
 
+// Before modules are let in: what is there now, is there whenever nobody has anything of the driver.
+static void count_own(struct driver *d)
+{
+#if defined(EBPF_SELFTEST)
+    d->own_allocations = (uint32_t)plat_sim_live_count();
+#else
+    UNUSED(d);
+#endif
+}
+
 static ebpf_result_t start(struct driver *d)
 {
     ebpf_result_t result;
@@ -72,8 +82,12 @@ static ebpf_result_t start(struct driver *d)
     TRY_OR(result, modules_create(d->core, d->module_grace_ms, &d->modules), undo_channels);
     TRY_OR(result, queue_create(&d->queues[QUEUE_RUNS], d, run_workers()), undo_modules);
     TRY_OR(result, queue_create(&d->queues[QUEUE_SHORT], d, 2), undo_runs);
+    count_own(d);
+    TRY_OR(result, modules_open(d->modules), undo_short);
     return EBPF_SUCCESS;
 
+undo_short:
+    queue_destroy(&d->queues[QUEUE_SHORT]);
 undo_runs:
     queue_destroy(&d->queues[QUEUE_RUNS]);
 undo_modules:

@@ -59,6 +59,7 @@ struct driver {
     struct driver_modules *modules;
     struct queue queues[QUEUE_COUNT];
     uint32_t module_grace_ms;
+    uint32_t own_allocations; // Debug: what it holds when nobody has anything of it
     struct jit_options jit;
     uint32_t pending;                 // IRPs in queues
     bool verdict_from_administrators; // registry parameter

@@ -49,7 +49,8 @@ static ebpf_result_t witness(struct driver *d, struct channel_call *call)
 {
     struct proto_witness w = {.live_allocations = plat_sim_live_count(),
                               .pending_requests = __atomic_load_n(&d->pending, __ATOMIC_SEQ_CST),
-                              .violations = (uint32_t)plat_sim_violation_count()};
+                              .violations = (uint32_t)plat_sim_violation_count(),
+                              .own_allocations = d->own_allocations};
     if (call->output_capacity < sizeof(w)) {
         return EBPF_INSUFFICIENT_BUFFER;
     }

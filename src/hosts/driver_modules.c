@@ -34,7 +34,7 @@ struct driver_modules {
     KEVENT wanted; // the worker
     bool stopping;
     struct plat_thread *worker;
-    void *provider; // the registration
+    void *provider; // the registration; NULL: not open
 };
 
 // One driver that is attached. Held by its attachment and by whoever unloads it.
@@ -368,7 +368,6 @@ static void end_worker(struct driver_modules *all)
 
 ebpf_result_t modules_create(struct core *core, uint32_t grace_ms, struct driver_modules **out)
 {
-    ebpf_result_t result;
     struct driver_modules *all = plat_alloc(sizeof(*all), POOL_TAG_CORE);
     if (all == NULL) {
         return EBPF_NO_MEMORY;
@@ -379,26 +378,29 @@ ebpf_result_t modules_create(struct core *core, uint32_t grace_ms, struct driver
     list_init(&all->loaded);
     list_init(&all->gone);
     KeInitializeEvent(&all->wanted, SynchronizationEvent, FALSE);
-    TRY_OR(result, plat_thread_create(work, all, &all->worker), undo_memory);
-    if (!NT_SUCCESS(NmrRegisterProvider(&provider, all, &all->provider))) {
-        result = EBPF_FAILED;
-        goto undo_worker;
+    ebpf_result_t result = plat_thread_create(work, all, &all->worker);
+    if (result != EBPF_SUCCESS) {
+        plat_free(all);
+        return result;
     }
     *out = all;
     return EBPF_SUCCESS;
+}
 
-undo_worker:
-    end_worker(all);
-undo_memory:
-    plat_free(all);
-    return result;
+ebpf_result_t modules_open(struct driver_modules *all)
+{
+    if (!NT_SUCCESS(NmrRegisterProvider(&provider, all, &all->provider))) {
+        all->provider = NULL; // whatever the call has left there
+        return EBPF_FAILED;
+    }
+    return EBPF_SUCCESS;
 }
 
 void modules_destroy(struct driver_modules *all)
 {
     end_worker(all);
     unload_drivers(all, true);
-    if (NmrDeregisterProvider(all->provider) == STATUS_PENDING) {
+    if (all->provider != NULL && NmrDeregisterProvider(all->provider) == STATUS_PENDING) {
         (void)NmrWaitForProviderDeregisterComplete(all->provider);
     }
     delete_images(all, true); // what is left, the next who loads a module deletes

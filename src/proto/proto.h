@@ -334,7 +334,7 @@ struct proto_witness {
     uint64_t channels, live_allocations;   // open handles; allocations not freed yet
     uint32_t objects[5];                   // by enum proto_kind
     uint32_t pending_requests, violations; // IRPs not completed yet; broken IRQL contracts
-    uint32_t reserved;
+    uint32_t own_allocations;              // of the driver itself, since its start
 };
 #define PROTO_MAX_VERDICT (2 * PROTO_MAX_SIZE) // whole input of VERDICT
 // A verdict's parts, pointers into the input. EBPF_INVALID_ARGUMENT when they do not fill it exactly, or a

@@ -7,6 +7,8 @@
 
 #include "tests/tiny_program.h"
 
+enum { WAIT_TURNS = 1000, WAIT_STEP_MS = 10 };
+
 HANDLE device_open(void)
 {
     return CreateFileW(L"" NAME_DEVICE_USER, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE,
@@ -114,23 +116,47 @@ bool device_witness(struct proto_witness *out)
 
 static void print_witness(const char *what, const struct proto_witness *w)
 {
-    printf("%s: %llu channels, %llu allocations, %u maps, %u programs, %u links, %u pending, %u violations\n",
-           what, (unsigned long long)w->channels, (unsigned long long)w->live_allocations,
+    printf("%s: %llu channels, %llu allocations (%u the driver's own), %u maps, %u programs, %u links, "
+           "%u modules, %u pending, %u violations\n",
+           what, (unsigned long long)w->channels, (unsigned long long)w->live_allocations, w->own_allocations,
            w->objects[PROTO_KIND_MAP], w->objects[PROTO_KIND_PROGRAM], w->objects[PROTO_KIND_LINK],
-           w->pending_requests, w->violations);
+           w->objects[PROTO_KIND_MODULE], w->pending_requests, w->violations);
+}
+
+// One channel asks, and is one allocation. Violations are no matter of time.
+static bool is_quiet(const struct proto_witness *w)
+{
+    static const uint32_t none[ARRAY_SIZE(w->objects)];
+    return w->channels == 1 && w->live_allocations == w->own_allocations + 1u && w->pending_requests == 0 &&
+           memcmp(w->objects, none, sizeof(none)) == 0;
+}
+
+bool device_wait_quiet(struct proto_witness *out)
+{
+    for (int i = 0; i < WAIT_TURNS; i++) {
+        if (!device_witness(out)) {
+            return false;
+        }
+        if (is_quiet(out)) {
+            return true;
+        }
+        Sleep(WAIT_STEP_MS);
+    }
+    print_witness("not quiet", out);
+    return false;
 }
 
 bool device_wait_witness(const struct proto_witness *expected)
 {
     struct proto_witness now = {0};
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < WAIT_TURNS; i++) {
         if (!device_witness(&now)) {
             return false;
         }
         if (memcmp(&now, expected, sizeof(now)) == 0) {
             return true;
         }
-        Sleep(10);
+        Sleep(WAIT_STEP_MS);
     }
     print_witness("expected", expected);
     print_witness("found", &now);

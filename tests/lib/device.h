@@ -26,6 +26,11 @@ size_t device_load_request(unsigned maps, uint8_t *bytes, size_t capacity);
 
 // Counts in a Debug driver. False: no driver, or one that does not count.
 bool device_witness(struct proto_witness *out);
+// The counts to begin with, when nobody has anything of the driver. What an earlier case had may go a little
+// later: a module's driver is unloaded, its file is deleted, the channels of a process that has ended are
+// closed. The driver says what it holds for itself, so that what never goes is not taken for the beginning:
+// after ten seconds the counts are printed and the answer is false.
+bool device_wait_quiet(struct proto_witness *out);
 // Waits until the counts are those of `expected`; prints both and returns false when they are not after ten
 // seconds.
 bool device_wait_witness(const struct proto_witness *expected);

@@ -540,9 +540,7 @@ static void driver_stops_under_clients(void)
     CHECK(device_open() == INVALID_HANDLE_VALUE);
     REQUIRE(scm_start(L"" NAME_DRIVER) == 0);
     CHECK(bpf_map_lookup_elem(map, &key, &value) < 0);
-    REQUIRE(device_witness(&before)); // a new driver begins anew
-    CHECK_EQ(before.channels, 1);
-    CHECK_EQ(before.objects[PROTO_KIND_MAP] + before.objects[PROTO_KIND_PROGRAM], 0);
+    REQUIRE(device_wait_quiet(&before)); // a new driver begins anew
     client_kill(&c);
     CHECK_OK(ebpf_close_fd(map));
     CHECK(device_wait_witness(&before));
@@ -558,7 +556,7 @@ static void driver_stops_during_verification(void)
     CHECK(waits);
     CHECK_EQ(scm_stop(L"" NAME_DRIVER), 0);
     CHECK_EQ(scm_start(L"" NAME_DRIVER), 0);
-    CHECK(device_witness(&before));
+    CHECK(device_wait_quiet(&before));
     with_workers(PROCESS_SUSPEND_RESUME, resume_process);
     REQUIRE(waits);
     snprintf(expected, sizeof(expected), "load: error 0, result %d", EBPF_OBJECT_NOT_FOUND);
@@ -577,7 +575,7 @@ TEST_SUITE(load_death)
     }
     LocalFree(words);
     _putenv("EBPF_TRANSPORT=ioctl");
-    if (!service_start() || !device_witness(&before)) {
+    if (!service_start() || !device_wait_quiet(&before)) {
         test_state.failed++;
         return;
     }

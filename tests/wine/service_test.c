@@ -349,7 +349,7 @@ static void the_driver_may_be_away(void)
     CHECK_EQ(scm_stop(DRIVER), 0);
     tokens_of_nobody_are_refused();
     CHECK_EQ(scm_start(DRIVER), 0);
-    REQUIRE(device_witness(&before)); // a new one
+    REQUIRE(device_wait_quiet(&before)); // a new one
     check_loads();
 }
 
@@ -399,7 +399,7 @@ static bool take_over(void)
     CloseServiceHandle(manager);
     scm_stop(SERVICE);
     rig_set_parameter(NULL, 0);
-    return rig_run_ebpfsvc(L"--install") == 0 && scm_start(SERVICE) == 0 && device_witness(&before);
+    return rig_run_ebpfsvc(L"--install") == 0 && scm_start(SERVICE) == 0 && device_wait_quiet(&before);
 }
 
 static void hand_back(void)
