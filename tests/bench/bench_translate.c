@@ -30,6 +30,13 @@ struct cost {
     size_t workspace, code;
 };
 
+// Over programs.
+struct total {
+    double ns, each,
+        most; // each: nanoseconds an instruction, summed; most: bytes of workspace an instruction
+    uint32_t insns, programs, refused;
+};
+
 // --- passes --------------------------------------------------------------------------------------
 
 #define FINISH JIT_PASS_COUNT // what comes behind the last pass of the last function
@@ -157,25 +164,29 @@ static bool measure(const struct jit_input *input, struct cost *out, struct jit_
     return result == EBPF_SUCCESS;
 }
 
-static void report_bound(const char *name, const struct jit_input *input, struct cost *sum)
+static void report_bound(const char *name, const struct jit_input *input, struct total *sum)
 {
     struct cost c;
     uint32_t bad_pc = 0, count = input->insn_count;
     struct jit_code code = {.capacity = 4 * jit_code_size(count)};
     code.code = malloc(code.capacity);
     if (!measure(input, &c, &code, &bad_pc)) {
+        sum->refused++;
         printf("%-34s %8u cannot be translated: instruction %u (%s)\n", name, (unsigned)count,
                (unsigned)bad_pc, insn_info(input->insns[bad_pc].id)->mnemonic);
     } else if (!by_pass) {
         printf("%-34s %8u %10.1f %8.1f %10.1f %8.1f\n", name, (unsigned)count, c.ns / 1000, c.ns / count,
                (double)c.workspace / count, (double)c.code / count);
         sum->ns += c.ns;
-        sum->code += count;
+        sum->each += c.ns / count;
+        sum->most = fmax(sum->most, (double)c.workspace / count);
+        sum->insns += count;
+        sum->programs++;
     }
     free(code.code);
 }
 
-static void report(const char *name, const struct program *p, struct cost *sum)
+static void report(const char *name, const struct program *p, struct total *sum)
 {
     struct bench_bound bound;
     if (bench_bind(p, &bound)) {
@@ -202,7 +213,7 @@ static uint8_t *read_file(const char *path, size_t *size)
 }
 
 static void report_program(const char *path, const struct elf_object *object, uint32_t index,
-                           struct arena *arena, struct cost *sum)
+                           struct arena *arena, struct total *sum)
 {
     struct program p;
     struct elf_error error;
@@ -227,7 +238,7 @@ static bool complain(const char *path, const char *why)
     return false;
 }
 
-static bool report_object(const char *path, struct cost *sum)
+static bool report_object(const char *path, struct total *sum)
 {
     const struct elf_options options = {.spec = spec_builtin(), .platform_default = DIALECT_LINUX};
     struct elf_object object;
@@ -250,7 +261,7 @@ static bool report_object(const char *path, struct cost *sum)
 }
 
 // Whether all of them could be read.
-static bool report_objects(int count, char **paths, struct cost *sum)
+static bool report_objects(int count, char **paths, struct total *sum)
 {
     bool good = true;
     for (int i = 0; i < count; i++) {
@@ -273,7 +284,7 @@ static const char piece[] = "r3 = *(u64 *)(r6 + 8)\n"
                             "r8 -= r4\n"
                             "*(u32 *)(r6 + 16) = r8\n";
 
-static void report_made(uint32_t insn_count, struct cost *sum)
+static void report_made(uint32_t insn_count, struct total *sum)
 {
     struct insn *insns = calloc(insn_count + 64, sizeof(*insns)), block[32];
     uint32_t count = 0, block_count, bad_line;
@@ -330,7 +341,7 @@ static void report_publishing(size_t size)
 
 static int report_all_passes(int argc, char **argv)
 {
-    struct cost sum = {0};
+    struct total sum = {0};
     bool good = report_objects(argc, argv, &sum);
     if (pass_insns > 0) {
         report_passes("objects");
@@ -346,13 +357,21 @@ static int report_all_passes(int argc, char **argv)
     return good ? 0 : 1;
 }
 
+static void report_total(const struct total *t)
+{
+    printf("%u programs, %u instructions: %.1f ns an instruction; average of the programs: %.1f ns\n",
+           (unsigned)t->programs, (unsigned)t->insns, t->ns / t->insns, t->each / t->programs);
+    printf("at most %.0f bytes of workspace an instruction; %u programs cannot be translated\n", t->most,
+           (unsigned)t->refused);
+}
+
 static int report_costs(int argc, char **argv)
 {
-    struct cost objects = {0}, made = {0};
+    struct total objects = {0}, made = {0};
     printf("%-34s %8s %10s %8s %10s %8s\n", "program", "insns", "us", "ns/insn", "bytes/insn", "code");
     bool good = report_objects(argc, argv, &objects);
-    if (objects.code != 0) {
-        printf("average over all instructions of the objects: %.1f ns\n", objects.ns / (double)objects.code);
+    if (objects.programs != 0) {
+        report_total(&objects);
     }
     if (made_count != 0) {
         report_made(made_count, &made);
