@@ -111,6 +111,7 @@ static void bypass_all(struct ir *ir)
 
 ebpf_result_t alloc_registers(struct jit *j)
 {
+    j->ir.placed = true;
     j->allocation = jit_alloc(j, 1, sizeof *j->allocation);
     if (j->allocation == NULL) {
         return EBPF_NO_MEMORY;

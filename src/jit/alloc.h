@@ -103,7 +103,7 @@ struct alloc {
 
 static inline uint32_t alloc_weight(uint32_t often)
 {
-    return (uint32_t)1 << often;
+    return (uint32_t)1 << (often & 31); // it is 0xff where nothing is wished, and not used then
 }
 static inline struct ir_value *alloc_ir(const struct alloc *a, const struct alloc_value *value)
 {

@@ -139,8 +139,9 @@ struct ir {
     bool has_calls;     // calls another function
     uint32_t helpers;   // HELPERs that build_function made, the last one first, linked by ir_value.slot
     bool is_entry;
+    bool placed;      // allocated: values have registers and slots
     bool no_division; // opt_bytes has seen that there is none
-    uint32_t params; // bits: PARAMs that have uses
+    uint32_t params;  // bits: PARAMs that have uses
 };
 
 // A translation under way.

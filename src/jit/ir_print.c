@@ -141,7 +141,7 @@ static void put_value(struct text *t, const struct ir *ir, uint32_t value)
         put(t, "v%u", value);
         if (v->reg != IR_REG_NONE) {
             put(t, ":r%u", v->reg);
-        } else if (v->slot != 0) {
+        } else if (ir->placed && v->slot != 0) {
             put(t, ":s%u", v->slot - 1);
         }
         put(t, " = ");
