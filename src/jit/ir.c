@@ -73,6 +73,9 @@ void ir_move_down(struct jit *j, size_t mark, size_t from)
     ir->order = (uint32_t *)(void *)((uint8_t *)ir->order - down);
     ir->loops = (struct ir_loop *)(void *)((uint8_t *)ir->loops - down);
     for (uint32_t b = 1; b < ir->block_count; b++) {
+        if (ir->blocks[b].preds == NULL) {
+            continue;
+        }
         ir->blocks[b].preds = (uint32_t *)(void *)((uint8_t *)ir->blocks[b].preds - down);
     }
     jit_rewind(j, m->used - down);

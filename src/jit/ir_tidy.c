@@ -3,8 +3,10 @@
 // Cheaper than ir_clean, which looks for everything.
 #include "jit/ir.h"
 
+// The users of a COPY are those of what is behind it.
 static void use_less(struct ir *ir, uint32_t value, uint32_t *dead)
 {
+    value = ir_resolve(ir, value);
     struct ir_value *v = ir_at(ir, value);
     if (value == IR_NONE || --v->uses != 0 || (ir_op_info(v->op)->flags & (IR_WRITE | IR_END)) != 0) {
         return;

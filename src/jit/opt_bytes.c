@@ -188,7 +188,7 @@ static void widen(struct bytes *s, uint32_t last, const struct ir_value *first, 
 {
     struct ir_value *v = ir_at(s->ir, last);
     uint32_t address = v->a;
-    v->a = first->a;
+    v->a = ir_resolve(s->ir, first->a); // uses are those of what is behind a COPY
     v->disp = first->disp;
     v->op = opposite ? IR_LOADBE : IR_LOAD;
     v->width = (uint8_t)bits;

@@ -93,6 +93,20 @@ static void sign_extension(void)
         opt_bytes, "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = loads16 [v1]\n  ret v2\n");
 }
 
+// The pointer is a load that was made one with its sign extension: uses go to it, not to the copy of it.
+static void bytes_behind_a_sign_extension(void)
+{
+    uint32_t where;
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #8\n  v3 = load32 [v1]\n"
+                          "  v4 = sext64 v3, #32\n  v5 = load8 [v4]\n  v6 = load8 [v4 + 1]\n"
+                          "  v7 = shl64 v6, v2\n  v8 = or64 v7, v5\n  ret v8\n"));
+    REQUIRE(fixture_pass(ir_clean));
+    REQUIRE(fixture_pass(opt_bytes));
+    CHECK(fixture_contains("v3 = loads32") && fixture_contains("load16 [v3]"));
+    CHECK(fixture.ir.counted && ir_check(&fixture, &where) == NULL);
+    CHECK_EQ(ir_at(&fixture.ir, 3)->uses, 1);
+}
+
 TEST_SUITE(opt_bytes)
 {
     RUN(two_bytes);
@@ -105,4 +119,5 @@ TEST_SUITE(opt_bytes)
     RUN(upper_half);
     RUN(a_store_between_above);
     RUN(sign_extension);
+    RUN(bytes_behind_a_sign_extension);
 }
