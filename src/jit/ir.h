@@ -141,7 +141,7 @@ struct ir {
     bool is_entry;
     bool placed;      // allocated: values have registers and slots
     bool no_division; // opt_bytes has seen that there is none
-    uint32_t params;  // bits: PARAMs that have uses
+    uint32_t params;  // bits: PARAMs that have uses, at least
 };
 
 // A translation under way.

@@ -238,7 +238,7 @@ static const char *check_sum(const struct ir *ir, uint32_t block)
 // Uses that values have, less those that they say.
 static const char *check_uses(const struct ir *ir)
 {
-    uint32_t sum = 0;
+    uint32_t sum = 0, params = 0;
     for (uint32_t i = 0; i < ir->order_count && ir->counted; i++) {
         for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
             struct ir_value *v = ir_at(ir, n);
@@ -248,9 +248,24 @@ static const char *check_uses(const struct ir *ir)
                 sum += list[k] != IR_NONE ? hash_of(list[k]) : 0;
             }
             sum -= v->uses * hash_of(n);
+            params |= v->op == IR_PARAM && v->uses != 0 ? (uint32_t)1 << v->imm : 0;
         }
     }
-    return sum == 0 ? NULL : "uses are counted wrong";
+    return sum == 0 && (params & ~ir->params) == 0 ? NULL : "uses are counted wrong";
+}
+
+static const char *check_tidy(const struct ir *ir)
+{
+    for (uint32_t i = 0; i < ir->order_count && ir->tidy; i++) {
+        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
+            const struct ir_value *v = ir_at(ir, n);
+            bool idle = v->uses == 0 && (ir_op_info(v->op)->flags & (IR_WRITE | IR_END)) == 0;
+            if (idle || v->op == IR_COPY) {
+                return "a tidy function has a value that nothing needs";
+            }
+        }
+    }
+    return NULL;
 }
 
 static const char *check_all(struct check *c, const char *(*check)(const struct ir *ir, uint32_t block))
@@ -273,6 +288,7 @@ const char *ir_check(const struct jit *j, uint32_t *where)
     wrong = wrong != NULL ? wrong : check_all(&c, check_ends);
     wrong = wrong != NULL ? wrong : check_all(&c, check_edges);
     wrong = wrong != NULL ? wrong : check_uses(&j->ir);
+    wrong = wrong != NULL ? wrong : check_tidy(&j->ir);
     if (wrong == NULL) {
         sum_edges(&j->ir);
         wrong = check_all(&c, check_sum);

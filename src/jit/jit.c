@@ -61,46 +61,12 @@ void jit_begin_function(struct jit *j, uint32_t func)
     (void)ir_new(j, IR_NOP, 64, IR_NONE, IR_NONE, 0); // IR_NONE
 }
 
-#if !defined(NDEBUG)
-// Takes all uses away and counts them anew.
-static bool uses_are_right(struct ir *ir)
-{
-    uint32_t wrong = 0, unused = 0, params = ir->params;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            struct ir_value *v = ir_at(ir, n);
-            for (uint32_t k = 0; k < ir_operand_count(v); k++) {
-                ir_at(ir, ir_operands(ir, v)[k])->uses--;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            wrong += ir_at(ir, n)->uses != 0;
-        }
-    }
-    ir->counted = false;
-    ir_count_uses(ir);
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
-            const struct ir_value *v = ir_at(ir, n);
-            bool idle = v->uses == 0 && (ir_op_info(v->op)->flags & (IR_WRITE | IR_END)) == 0;
-            unused += idle || v->op == IR_COPY;
-        }
-    }
-    return wrong == 0 && params == ir->params && (unused == 0 || !ir->tidy);
-}
-#endif
-
-// Every pass leaves the form in order, and uses right where it says so; Debug builds look.
+// Every pass leaves the form in order; Debug builds look.
 static ebpf_result_t check_form(struct jit *j, enum jit_pass_number pass)
 {
 #if !defined(NDEBUG)
     uint32_t where;
     if (pass < JIT_PASS_LAYOUT && ir_check(j, &where) != NULL) {
-        __builtin_trap();
-    }
-    if ((pass == JIT_PASS_BLIND || pass == JIT_PASS_LOWER) && j->ir.counted && !uses_are_right(&j->ir)) {
         __builtin_trap();
     }
 #else

@@ -91,7 +91,7 @@ static ebpf_result_t allocate_stubs(struct x86_emitter *e)
     uint32_t targets = in == NULL ? 16 : min_u32(in->helper_count + in->map_count + 4, in->insn_count + 8);
     e->stub_capacity = in == NULL ? targets : min_u32(targets, e->j->calls + e->j->map_loads);
     e->stub_capacity = min_u32(e->stub_capacity, UINT16_MAX);
-    e->table_size = e->stub_capacity > 1 ? 8 : 2; // one stub is in no order
+    e->table_size = e->stub_capacity > 1 ? 8 : 2; // a single stub is found in any table
     while (e->stub_capacity > 1 && e->table_size < targets + targets / 2) {
         e->table_size *= 2;
     }
