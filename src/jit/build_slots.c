@@ -30,6 +30,8 @@ struct slots {
     struct ir *ir;
     struct opt opt;
     bool has_facts, wants_facts;
+    bool late;           // facts may be asked for
+    bool open;           // not decided: they would be
     bool lost;           // an address got away
     bool full;           // the workspace is
     uint8_t op;          // of the base: FRAME or PARAM
@@ -620,7 +622,7 @@ static ebpf_result_t rename(struct slots *s, size_t mark)
         TRY(rename_block(s, s->ir->order[i], &at));
     }
     TRY(fill(s, mark));
-    s->j->changed = true;
+    s->j->changes++;
     return ir_clean(s->j);
 }
 
@@ -629,13 +631,14 @@ static ebpf_result_t rename(struct slots *s, size_t mark)
 static ebpf_result_t decide(struct slots *s)
 {
     TRY(analyse(s));
-    if (s->wants_facts && !s->lost) {
+    if (s->wants_facts && !s->lost && s->late) {
         TRY(opt_init(&s->opt, s->j));
         TRY(opt_find_facts(&s->opt));
         s->has_facts = true;
         TRY(analyse(s));
     }
-    if (!s->lost) {
+    s->open = !s->late && (s->lost || s->wants_facts);
+    if (!s->lost && !s->open) {
         choose(s);
         if (s->full) {
             return EBPF_NO_MEMORY;
@@ -646,29 +649,52 @@ static ebpf_result_t decide(struct slots *s)
     return EBPF_SUCCESS;
 }
 
-ebpf_result_t build_slots(struct jit *j)
+static ebpf_result_t find_slots(struct slots *s)
+{
+    struct jit *j = s->j;
+    size_t mark = j->memory.used;
+    s->users = jit_room(j, j->ir.value_count, sizeof(*s->users));
+    s->number = jit_room(j, j->ir.value_count, sizeof(*s->number));
+    if (s->users == NULL || s->number == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    TRY(decide(s));
+    if (s->count == 0) {
+        jit_rewind(j, mark);
+        return EBPF_SUCCESS;
+    }
+    jit_rewind(j, mark + (size_t)align_up(s->user_count * sizeof(*s->users), 8));
+    return rename(s, mark);
+}
+
+static ebpf_result_t run(struct jit *j, bool late)
 {
     bool native = j->options->native_frame;
     int32_t window = (int32_t)align_up(j->ir.frame_low, INSN_STACK_SIZE); // as the build left it
     struct slots s = {.j = j,
                       .ir = &j->ir,
+                      .late = late,
                       .op = native ? IR_FRAME : IR_PARAM,
                       .start = native ? -window : -(int32_t)INSN_STACK_SIZE};
     s.end = s.start + window;
-    size_t mark = j->memory.used;
+    TRY(find_slots(&s));
+    j->slots = s.open ? JIT_SLOTS_OPEN : late && s.count != 0 ? JIT_SLOTS_LATE : JIT_SLOTS_DONE;
+    return EBPF_SUCCESS;
+}
+
+ebpf_result_t build_slots(struct jit *j)
+{
     if (j->ir.frame_low == 0) {
         return EBPF_SUCCESS; // r10 is not used
     }
-    s.users = jit_room(j, j->ir.value_count, sizeof(*s.users));
-    s.number = jit_room(j, j->ir.value_count, sizeof(*s.number));
-    if (s.users == NULL || s.number == NULL) {
-        return EBPF_NO_MEMORY;
+    if (j->ir.loops == NULL) {
+        TRY(ir_find_order(j));
+        TRY(ir_find_loops(j));
     }
-    TRY(decide(&s));
-    if (s.lost || s.count == 0) {
-        jit_rewind(j, mark);
-        return EBPF_SUCCESS;
-    }
-    jit_rewind(j, mark + (size_t)align_up(s.user_count * sizeof(*s.users), 8));
-    return rename(&s, mark);
+    return run(j, false);
+}
+
+ebpf_result_t build_late_slots(struct jit *j)
+{
+    return j->slots == JIT_SLOTS_OPEN ? run(j, true) : EBPF_SUCCESS;
 }

@@ -8,7 +8,7 @@ static bool promote(const char *program)
 {
     uint32_t where;
     if (!fixture_assemble(&fixture, program) || fixture_build(&fixture, 0) != EBPF_SUCCESS ||
-        build_slots(&fixture.j) != EBPF_SUCCESS) {
+        build_slots(&fixture.j) != EBPF_SUCCESS || build_late_slots(&fixture.j) != EBPF_SUCCESS) {
         return false;
     }
     const char *wrong = ir_check(&fixture.j, &where);
@@ -51,7 +51,7 @@ static void stores_are_narrowed_and_loads_are_copies(void)
                    "func 0 entry b1\nb1:\n  v1 = param #0\n  v3 = zext64 v1, #8\n  v4 = sext64 v3, #8\n"
                    "  v6 = add64 v4, v3\n  ret v6\n");
     CHECK_EQ(fixture.j.ir.frame_low, 0);
-    CHECK(fixture.j.changed);
+    CHECK(fixture.j.changes != 0);
     check_promoted("stw [%r10-4], -1\nldxw %r0, [%r10-4]\nexit\n",
                    "func 0 entry b1\nb1:\n  v3 = const #4294967295\n  ret v3\n");
 }
@@ -123,8 +123,30 @@ static void accesses_in_a_known_range_leave_the_rest(void)
     fixture.options.native_frame = true;
     REQUIRE_OK(fixture_build(&fixture, 0));
     REQUIRE_OK(build_slots(&fixture.j));
+    CHECK_EQ(count_accesses(), 7); // facts are asked for only when it is late
+    CHECK_EQ(fixture.j.slots, JIT_SLOTS_OPEN);
+    REQUIRE_OK(build_late_slots(&fixture.j));
     CHECK_EQ(count_accesses(), 3);
+    CHECK_EQ(fixture.j.slots, JIT_SLOTS_LATE);
     CHECK_EQ(fixture.j.ir.frame_low, 64);
+}
+
+// x & 0 is a number once it is simplified.
+static void addresses_that_simplification_finds_are_late(void)
+{
+    fixture.options.native_frame = false;
+    REQUIRE(fixture_assemble(&fixture, "and %r1, 0\nmov %r3, %r10\nadd %r3, %r1\nstdw [%r3-8], 1\n"
+                                       "ldxdw %r0, [%r10-8]\nexit\n"));
+    REQUIRE_OK(fixture_build(&fixture, 0));
+    REQUIRE_OK(build_slots(&fixture.j));
+    CHECK_EQ(fixture.j.slots, JIT_SLOTS_OPEN);
+    REQUIRE_OK(opt_simplify(&fixture.j));
+    REQUIRE_OK(build_late_slots(&fixture.j));
+    CHECK_EQ(fixture.j.slots, JIT_SLOTS_LATE);
+    CHECK_EQ(count_accesses(), 0);
+    CHECK_EQ(fixture.j.ir.frame_low, 0);
+    REQUIRE_OK(build_late_slots(&fixture.j)); // nothing is open any more
+    CHECK_EQ(fixture.j.slots, JIT_SLOTS_LATE);
 }
 
 // What may lie behind the frame cannot be a slot; what may lie in it stays in memory.
@@ -138,6 +160,7 @@ static void accesses_that_may_leave_the_frame_leave_the_rest(void)
         fixture.options.native_frame = native != 0;
         REQUIRE_OK(fixture_build(&fixture, 0));
         REQUIRE_OK(build_slots(&fixture.j));
+        REQUIRE_OK(build_late_slots(&fixture.j));
         CHECK_EQ(count_accesses(), 3);
         CHECK_EQ(fixture.j.ir.frame_low, 64);
     }
@@ -211,6 +234,7 @@ TEST_SUITE(build_slots)
     RUN(helpers_reach_the_bytes_from_their_address_on);
     RUN(addresses_that_go_elsewhere_keep_everything);
     RUN(accesses_in_a_known_range_leave_the_rest);
+    RUN(addresses_that_simplification_finds_are_late);
     RUN(accesses_that_may_leave_the_frame_leave_the_rest);
     RUN(atomics_stay_in_memory);
     RUN(frames_of_functions_that_were_taken_in_have_slots_too);

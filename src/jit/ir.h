@@ -144,6 +144,13 @@ struct ir {
     uint32_t params;  // bits: PARAMs that have uses, at least
 };
 
+// What build_slots said of a function.
+enum jit_slots {
+    JIT_SLOTS_DONE, // there are none, or all are values
+    JIT_SLOTS_OPEN, // an address is not known: simplification may tell
+    JIT_SLOTS_LATE, // found after simplification
+};
+
 // A translation under way.
 struct jit {
     const struct jit_input *input;
@@ -158,9 +165,10 @@ struct jit {
     struct build_facts *facts; // by function, of build_program
     uint32_t calls, map_loads; // instructions of the program that call C, or name a map
     uint32_t bad_pc;
-    bool crowded;  // alloc_registers found more values at a time than the frame has room for
-    bool changed;  // a pass since the last simplification changed something that another one may profit from
-    void *emitter; // of the target, over all functions
+    bool crowded;     // alloc_registers found more values at a time than the frame has room for
+    uint32_t changes; // that passes have made since the last simplification, and another one may profit from
+    uint8_t slots;    // enum jit_slots, of the function
+    void *emitter;    // of the target, over all functions
     struct alloc_result *allocation;
 };
 

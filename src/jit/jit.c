@@ -56,7 +56,8 @@ void jit_begin_function(struct jit *j, uint32_t func)
     j->ir = (struct ir){.memory = &j->memory, .func = func, .is_entry = func == 0};
     j->ir.pool = (uint32_t *)(void *)j->memory.base;
     j->ir.top = (struct ir_value *)(void *)(j->memory.base + j->memory.size) - 1;
-    j->changed = false;
+    j->changes = 0;
+    j->slots = JIT_SLOTS_DONE;
     j->allocation = NULL;
     (void)ir_new(j, IR_NOP, 64, IR_NONE, IR_NONE, 0); // IR_NONE
 }
@@ -94,8 +95,8 @@ ebpf_result_t jit_run_passes(struct jit *j, unsigned first, unsigned end)
 // Passes that let a function have more values at a time than registers of the bytecode. What is inlined was
 // decided for the whole program.
 #define CROWDING                                                                                             \
-    (JIT_PASS_BIT(SIMPLIFY) | JIT_PASS_BIT(RESIMPLIFY) | JIT_PASS_BIT(SLOTS) | JIT_PASS_BIT(SELECT) |        \
-     JIT_PASS_BIT(BYTES) | JIT_PASS_BIT(SWITCH) | JIT_PASS_BIT(DIVIDE))
+    (JIT_PASS_BIT(SIMPLIFY) | JIT_PASS_BIT(RESIMPLIFY) | JIT_PASS_BIT(SLOTS) | JIT_PASS_BIT(LATE_SLOTS) |    \
+     JIT_PASS_BIT(SELECT) | JIT_PASS_BIT(BYTES) | JIT_PASS_BIT(SWITCH) | JIT_PASS_BIT(DIVIDE))
 
 static ebpf_result_t try_function(struct jit *j, uint32_t func)
 {

@@ -133,7 +133,7 @@ struct opt {
     bool again;                    // the round found a reason for another one
     bool turns;                    // the function has loops
     bool flows;                    // the rewriting walk finds the facts of PHIs
-    bool changed;                  // something that another round may profit from
+    uint32_t changes;              // of values: another round may profit from them
     bool full;                     // the workspace was
 };
 

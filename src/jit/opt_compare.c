@@ -34,7 +34,7 @@ static bool settle(struct rewrite *r, enum opt_truth truth)
     }
     r->v->cond = truth == OPT_TRUE ? IR_EQ : IR_NE;
     r->v->b = r->v->a;
-    r->o->changed = true;
+    r->o->changes++;
     return true;
 }
 

@@ -38,7 +38,7 @@ static bool narrow(void *user, uint32_t value)
     }
     if (is_narrowable(o->ir, v) && opt_fact_of(o, value).max > UINT32_MAX) {
         v->width = 32;
-        o->changed = true;
+        o->changes++;
     }
     return false;
 }

@@ -305,7 +305,7 @@ ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied)
     TRY(decide_all(&p));
     if (p.changed) {
         TRY(ir_find_order(j));
-        j->changed = true;
+        j->changes++;
         j->ir.tidy = false;
     }
     if (merge_all(&j->ir)) {

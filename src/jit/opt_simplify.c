@@ -291,33 +291,39 @@ static ebpf_result_t rewrite_all(struct opt *o)
     return o->full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
-static ebpf_result_t simplify(struct jit *j, bool *changed)
+static ebpf_result_t simplify(struct jit *j)
 {
     struct opt o;
     TRY(opt_init(&o, j));
     TRY(opt_prepare_walk(&o));
     TRY(rewrite_all(&o));
     TRY(opt_narrow(&o));
-    *changed = o.changed;
+    j->changes = o.changes;
     opt_fini(&o);
     return EBPF_SUCCESS;
 }
 
 ebpf_result_t opt_simplify(struct jit *j)
 {
-    ir_count_uses(&j->ir);
-    return simplify(j, &j->changed);
+    if (!j->ir.counted) {
+        ir_count_uses(&j->ir);
+    }
+    return simplify(j);
 }
+
+// A second look costs as much as the first one: it pays in loops, which run often, where many values changed,
+// and where slots have become values since.
+#define FEW 64 // one value in so many
 
 ebpf_result_t opt_resimplify(struct jit *j)
 {
-    if (!j->changed) {
+    uint32_t enough = !j->ir.acyclic || j->slots == JIT_SLOTS_LATE ? 1 : j->ir.value_count / FEW + 1;
+    if (j->changes < enough) {
         return EBPF_SUCCESS;
     }
-    j->changed = false;
-    TRY(simplify(j, &j->changed));
+    TRY(simplify(j));
     if (jit_has_pass(j, JIT_PASS_LOOPS)) { // tests may have become simple enough only now
         TRY(opt_loops(j));
     }
-    return j->changed && jit_has_pass(j, JIT_PASS_PRUNE) ? opt_prune(j) : EBPF_SUCCESS;
+    return j->changes != 0 && jit_has_pass(j, JIT_PASS_PRUNE) ? opt_prune(j) : EBPF_SUCCESS;
 }
