@@ -7,8 +7,8 @@
 // deletes after the driver.
 //
 // Whoever dies half-way leaves a service, stopped or running, and the copy. A driver that runs is unloaded by
-// ebpfcore after its grace; what is stopped is removed by the next who loads a module. A mutex keeps it apart
-// from what is not started yet.
+// ebpfcore after its grace; the next who loads a module marks all services for deletion. What belongs to
+// the living is marked already, or has the mutex held for it.
 #include <errno.h>
 #include <stdlib.h>
 #include <windows.h>
@@ -20,12 +20,14 @@
 
 #define PREFIX       L"ebpf_"
 #define SERVICES_KEY L"SYSTEM\\CurrentControlSet\\Services\\"
-#define DIGITS       L"????????????????" // as many as in a name
+#define DIGITS       L"????????????????" // NAME_DIGITS
+#define HEX          L"0123456789abcdef"
 #define SUFFIX       L".sys"
 #define MUTEX_NAME   L"Global\\ebpf_native_module_service"
 
 enum {
-    NAME_SIZE = 96, // of a service: prefix, name of the object, 16 digits
+    NAME_SIZE = 96, // of a service: prefix, name of the object, digits
+    NAME_DIGITS = 16,
     KEY_SIZE = NAME_SIZE + 64,
     COPY_SIZE = MAX_PATH + NAME_SIZE,
     OPEN_TRIES = 200, // of 10 ms: registrars may attach later than the driver starts
@@ -88,10 +90,16 @@ static ebpf_result_t say_error(const struct install *i, const char *what, DWORD 
 
 // --- the service's key ---------------------------------------------------------------------------
 
-static void key_path(const wchar_t *service, wchar_t out[KEY_SIZE])
+static void service_path(const wchar_t *service, wchar_t out[KEY_SIZE])
 {
     wcscpy(out, SERVICES_KEY);
     wcscat(out, service);
+}
+
+// Of its parameters.
+static void key_path(const wchar_t *service, wchar_t out[KEY_SIZE])
+{
+    service_path(service, out);
     wcscat(out, L"\\"
                 L"" EBPF_NATIVE_ID_KEY);
 }
@@ -130,15 +138,26 @@ static bool read_refusal(const struct install *i, char *out, DWORD size)
     return WideCharToMultiByte(CP_UTF8, 0, text, -1, out, (int)size, NULL, NULL) > 1;
 }
 
+// As make_name makes them.
+static bool is_module_name(const wchar_t *name)
+{
+    const size_t length = wcslen(name), least = wcslen(PREFIX) + 1 + NAME_DIGITS;
+    return length >= least && length < NAME_SIZE && wcsncmp(name, PREFIX, wcslen(PREFIX)) == 0 &&
+           name[length - NAME_DIGITS - 1] == L'_' && wcsspn(name + length - NAME_DIGITS, HEX) == NAME_DIGITS;
+}
+
+// By what the manager itself writes when it makes the service: whoever dies right after that has left no
+// parameters.
 static bool is_module_service(const wchar_t *name)
 {
-    wchar_t path[KEY_SIZE];
-    if (wcsncmp(name, PREFIX, ARRAY_SIZE(PREFIX) - 1) != 0 || wcslen(name) >= NAME_SIZE) {
+    wchar_t path[KEY_SIZE], group[ARRAY_SIZE(L"" NAME_LOAD_GROUP)];
+    DWORD bytes = sizeof(group);
+    if (!is_module_name(name)) {
         return false;
     }
-    key_path(name, path);
-    return RegGetValueW(HKEY_LOCAL_MACHINE, path, L"" EBPF_NATIVE_ID_VALUE, RRF_RT_REG_BINARY, NULL, NULL,
-                        NULL) == 0;
+    service_path(name, path);
+    return RegGetValueW(HKEY_LOCAL_MACHINE, path, L"Group", RRF_RT_REG_SZ, NULL, group, &bytes) == 0 &&
+           wcscmp(group, L"" NAME_LOAD_GROUP) == 0;
 }
 
 // --- the driver's file ---------------------------------------------------------------------------
@@ -180,7 +199,7 @@ static DWORD copy_file(struct install *i)
 
 // --- what others have left -----------------------------------------------------------------------
 
-// With the mutex held, so that what is stopped is nobody's. Nothing depends on any of it.
+// With the mutex held. Nothing depends on any of it.
 static void remove_service(SC_HANDLE manager, const wchar_t *name)
 {
     SC_HANDLE service = OpenServiceW(manager, name, DELETE);
@@ -196,7 +215,7 @@ static void remove_services(const struct install *i)
     DWORD needed, count, resume = 0;
     BOOL whole = FALSE;
     while (rows != NULL && !whole) {
-        whole = EnumServicesStatusW(i->manager, SERVICE_KERNEL_DRIVER, SERVICE_INACTIVE, rows, ENUM_SIZE,
+        whole = EnumServicesStatusW(i->manager, SERVICE_KERNEL_DRIVER, SERVICE_STATE_ALL, rows, ENUM_SIZE,
                                     &needed, &count, &resume);
         if (!whole && GetLastError() != ERROR_MORE_DATA) {
             break;
@@ -245,7 +264,6 @@ static void remove_copies(const struct install *i)
 // "ebpf_droppacket_0123456789abcdef": letters, digits and underscores.
 static void make_name(struct install *i)
 {
-    static const char digits[] = "0123456789abcdef";
     wchar_t *at = i->name;
     plat_random_bytes(i->id, sizeof(i->id));
     wcscpy(at, PREFIX);
@@ -255,13 +273,13 @@ static void make_name(struct install *i)
         *at++ = plain ? (wchar_t)*c : L'_';
     }
     *at++ = L'_';
-    for (unsigned byte = 0; byte < 8; byte++) {
-        *at++ = (wchar_t)digits[i->id[byte] >> 4];
-        *at++ = (wchar_t)digits[i->id[byte] & 15];
+    for (unsigned byte = 0; byte < NAME_DIGITS / 2; byte++) {
+        *at++ = HEX[i->id[byte] >> 4];
+        *at++ = HEX[i->id[byte] & 15];
     }
     *at = 0;
 }
-_Static_assert(SPEC_NAME_SIZE + 5 + 1 + 16 <= NAME_SIZE, "a service's name fits");
+_Static_assert(SPEC_NAME_SIZE + 5 + 1 + NAME_DIGITS <= NAME_SIZE, "a service's name fits");
 
 static DWORD create(struct install *i)
 {
@@ -422,7 +440,7 @@ ebpf_result_t lib_module_install(const struct bpf_object *obj, int *fd)
         result = start(&i);
     }
     if (result == EBPF_SUCCESS) {
-        close_mutex(&i, true); // what runs, nobody takes for left over
+        close_mutex(&i, true); // others may mark the service for deletion once more
         result = open_module(&i, fd);
     }
     finish(&i, result == EBPF_SUCCESS);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A case after which nothing is left.
+// A case after which nothing is left; what is left all the same, does not fail the cases behind it.
 #define WITH_NOTHING_LEFT(name)                                                                              \
     static void name##_body(void);                                                                           \
     static void name(void)                                                                                   \
@@ -21,6 +21,7 @@
         CHECK(device_wait_witness(&before));                                                                 \
         CHECK_EQ(rig_wait_services(0), 0);                                                                   \
         CHECK(rig_wait_copies(copies) <= copies);                                                            \
+        rig_remove_services();                                                                               \
     }                                                                                                        \
     static void name##_body(void)
 
@@ -193,6 +194,43 @@ WITH_NOTHING_LEFT(a_service_that_was_never_started_is_removed)
     rig_close(&o);
 }
 
+// Its client died before it had written one.
+WITH_NOTHING_LEFT(a_service_without_an_id_is_removed)
+{
+    static const wchar_t name[] = L"ebpf_nobody_0011223344556677";
+    struct rig_object o;
+    REQUIRE(rig_make_service_without_id(name, "droppacket.sys"));
+    REQUIRE(rig_must_load(&o, "audit.sys"));
+    CHECK_EQ(rig_services(), 1);
+    rig_close(&o);
+}
+
+// Another load sees to it that the service does not outlive its driver.
+WITH_NOTHING_LEFT(a_service_that_runs_for_nobody_goes_with_its_driver)
+{
+    static const wchar_t name[] = L"ebpf_nobody_0011223344556677";
+    struct rig_object o;
+    REQUIRE(rig_make_service(name, "droppacket.sys"));
+    CHECK_EQ(scm_start(name), 0);
+    REQUIRE(rig_must_load(&o, "audit.sys"));
+    CHECK_EQ(rig_services(), 2);
+    rig_close(&o);
+    CHECK_EQ(scm_stop(name), 0);
+}
+
+// Services of others are not touched, whatever their names begin with.
+WITH_NOTHING_LEFT(a_service_that_is_no_modules_stays)
+{
+    static const wchar_t *const names[] = {L"ebpf_0011223344556677", L"ebpf_nobody_001122334455667G"};
+    struct rig_object o;
+    REQUIRE(rig_make_service(names[0], "droppacket.sys") && rig_make_service(names[1], "droppacket.sys"));
+    REQUIRE(rig_must_load(&o, "audit.sys"));
+    CHECK_EQ(rig_services(), 3);
+    rig_close(&o);
+    CHECK_EQ(rig_wait_services(2), 2);
+    rig_remove_services();
+}
+
 // The driver waits for ebpfcore, registers when that comes, and goes because nobody opens it.
 WITH_NOTHING_LEFT(a_driver_that_comes_before_ebpfcore)
 {
@@ -238,26 +276,38 @@ WITH_NOTHING_LEFT(memory_runs_out_while_a_module_is_taken_in)
     rig_close(&o);
 }
 
+static void load_and_close(void)
+{
+    struct rig_object o;
+    REQUIRE(rig_must_load(&o, "droppacket.sys"));
+    rig_close(&o);
+    CHECK_EQ(rig_wait_services(0), 0);
+}
+
+static void kill_client_after(DWORD wait)
+{
+    wchar_t name[RIG_NAME];
+    HANDLE child = rig_start_client();
+    REQUIRE(child != NULL);
+    CHECK_EQ(rig_wait_services(1), 1);
+    Sleep(wait);
+    CHECK(TerminateProcess(child, 9));
+    CHECK_EQ(WaitForSingleObject(child, 5000), WAIT_OBJECT_0);
+    CloseHandle(child);
+    CHECK(!rig_first_service(name) || rig_wait_stopped(name));
+    load_and_close(); // removes what was left
+}
+
 // Wherever it is then: between making the service and holding the programs.
 WITH_NOTHING_LEFT(a_client_is_killed)
 {
-    wchar_t name[RIG_NAME];
-    struct rig_object o;
     rig_set_grace(400);
     for (DWORD wait = 0; wait < 40; wait += 8) {
-        HANDLE child = rig_start_client();
-        REQUIRE(child != NULL);
-        CHECK_EQ(rig_wait_services(1), 1);
-        Sleep(wait);
-        CHECK(TerminateProcess(child, 9));
-        CHECK_EQ(WaitForSingleObject(child, 5000), WAIT_OBJECT_0);
-        CloseHandle(child);
-        CHECK(!rig_first_service(name) || rig_wait_stopped(name));
-        REQUIRE(rig_must_load(&o, "droppacket.sys")); // removes what was left
-        rig_close(&o);
-        CHECK_EQ(rig_wait_services(0), 0);
+        kill_client_after(wait);
+        rig_remove_services();
     }
     rig_set_grace(0);
+    load_and_close(); // the copy, when the dead client's service was still open at the load before
 }
 
 static int be_client(void)
@@ -323,6 +373,7 @@ static void check_refused(const struct refusal *r)
     CHECK(device_wait_witness(&before));
     CHECK_EQ(rig_wait_services(0), 0);
     CHECK(rig_wait_copies(copies + r->stays) <= copies + r->stays);
+    rig_remove_services();
 }
 
 TEST_SUITE(module_driver)
@@ -342,6 +393,9 @@ TEST_SUITE(module_driver)
     RUN(the_execution_context_is_stopped_under_modules);
     RUN(a_driver_that_nobody_opens_goes);
     RUN(a_service_that_was_never_started_is_removed);
+    RUN(a_service_without_an_id_is_removed);
+    RUN(a_service_that_runs_for_nobody_goes_with_its_driver);
+    RUN(a_service_that_is_no_modules_stays);
     RUN(a_driver_that_comes_before_ebpfcore);
     RUN(memory_runs_out_while_a_module_is_taken_in);
     RUN(a_client_is_killed);

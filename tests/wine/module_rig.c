@@ -187,7 +187,7 @@ static bool write_id(const wchar_t *name)
            0;
 }
 
-bool rig_make_service(const wchar_t *name, const char *file)
+bool rig_make_service_without_id(const wchar_t *name, const char *file)
 {
     char path[MAX_PATH];
     wchar_t image[MAX_PATH];
@@ -197,10 +197,34 @@ bool rig_make_service(const wchar_t *name, const char *file)
     SC_HANDLE service =
         CreateServiceW(manager, name, name, SERVICE_ALL_ACCESS, SERVICE_KERNEL_DRIVER, SERVICE_DEMAND_START,
                        SERVICE_ERROR_NORMAL, image, L"" NAME_LOAD_GROUP, NULL, NULL, NULL, NULL);
-    bool made = service != NULL && write_id(name);
     CloseServiceHandle(service);
     CloseServiceHandle(manager);
-    return made;
+    return service != NULL;
+}
+
+bool rig_make_service(const wchar_t *name, const char *file)
+{
+    return rig_make_service_without_id(name, file) && write_id(name);
+}
+
+static void remove_service(const wchar_t *name)
+{
+    (void)scm_stop(name);
+    SC_HANDLE manager = OpenSCManagerW(NULL, NULL, SC_MANAGER_CONNECT);
+    SC_HANDLE service = OpenServiceW(manager, name, DELETE);
+    (void)DeleteService(service);
+    CloseServiceHandle(service);
+    CloseServiceHandle(manager);
+}
+
+void rig_remove_services(void)
+{
+    wchar_t name[RIG_NAME];
+    for (unsigned tries = 0; tries < 10 && rig_first_service(name); tries++) {
+        unsigned count = rig_services();
+        remove_service(name);
+        (void)rig_wait_services(count - 1);
+    }
 }
 
 bool rig_wait_stopped(const wchar_t *name)
@@ -249,8 +273,10 @@ HANDLE rig_start_client(void)
     GetModuleFileNameW(NULL, self, ARRAY_SIZE(self));
     SetEnvironmentVariableA(CLIENT, "1");
     BOOL made = CreateProcessW(self, line, NULL, NULL, FALSE, 0, NULL, NULL, &startup, &process);
+    DWORD error = GetLastError();
     SetEnvironmentVariableA(CLIENT, NULL);
     if (!made) {
+        test_fail(__FILE__, __LINE__, "the client does not start: error %lu", error);
         return NULL;
     }
     CloseHandle(process.hThread);

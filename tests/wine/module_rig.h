@@ -37,8 +37,10 @@ unsigned rig_wait_services(unsigned count); // until there are so many, ten seco
 unsigned rig_copies(void);                  // drivers that were copied for a load
 unsigned rig_wait_copies(unsigned count);   // until there are no more than so many
 bool rig_first_service(wchar_t name[RIG_NAME]);
-// By hand, as a client that gets no further: a service for a file, with an id.
+void rig_remove_services(void); // what a case has left that failed
+// By hand, as a client that gets no further: a service for a file, with an id or not yet.
 bool rig_make_service(const wchar_t *name, const char *file);
+bool rig_make_service_without_id(const wchar_t *name, const char *file);
 bool rig_wait_stopped(const wchar_t *name);
 void rig_set_parameter(const wchar_t *name, DWORD value); // of ebpfcore, for its next start
 // Restarts ebpfcore with another grace for modules that nobody opens; 0: the ordinary one.
