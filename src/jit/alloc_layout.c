@@ -83,7 +83,7 @@ static uint32_t number_edges(struct ir *ir, const struct ir_block *b)
     for (uint32_t k = 0; k < b->pred_count; k++) {
         struct ir_block *pred = &ir->blocks[b->preds[k]];
         pred->edge = k;
-        several += ir_successor_count(pred) > 1;
+        several += (pred->succ[1] != IR_NONE) | (pred->target_count > 1);
     }
     return several;
 }
@@ -129,18 +129,23 @@ static bool edge_is_cold(const struct ir *ir, const struct ir_block *from, uint3
             from->succ[0] == to && from->succ[1] != to);
 }
 
-// What only unlikely edges lead to is unlikely.
+// What only unlikely edges lead to is unlikely. The block has the place `at` in the order, and those before
+// it are known.
+static bool is_cold(const struct ir *ir, uint32_t block, uint32_t at)
+{
+    const struct ir_block *b = &ir->blocks[block];
+    bool cold = block != ir->entry;
+    for (uint32_t k = 0; k < b->pred_count && cold; k++) {
+        const struct ir_block *pred = &ir->blocks[b->preds[k]];
+        cold = pred->order >= at || edge_is_cold(ir, pred, block);
+    }
+    return (b->cold && block != ir->entry) || cold;
+}
+
 static void spread_cold(struct ir *ir)
 {
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        uint32_t block = ir->order[i];
-        struct ir_block *b = &ir->blocks[block];
-        bool cold = block != ir->entry;
-        for (uint32_t k = 0; k < b->pred_count && cold; k++) {
-            const struct ir_block *pred = &ir->blocks[b->preds[k]];
-            cold = pred->order >= i || edge_is_cold(ir, pred, block);
-        }
-        b->cold = (b->cold && block != ir->entry) || cold;
+        ir->blocks[ir->order[i]].cold = is_cold(ir, ir->order[i], i);
     }
 }
 
@@ -152,7 +157,13 @@ static uint32_t successor(const struct ir_block *b, uint32_t i)
     return b->target_count != 0 ? b->targets[b->target_count - 1 - i] : b->succ[i];
 }
 
-// Fills `post` from its end with a reverse post-order. ir_block.extra and mark are 0.
+static uint32_t successor_count(const struct ir_block *b)
+{
+    uint32_t edges = (b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE);
+    return edges + b->target_count;
+}
+
+// Fills `post` from its end with a reverse post-order, and numbers the blocks. ir_block.extra and mark are 0.
 static void walk(struct ir *ir, uint32_t count, uint32_t *stack, uint32_t *post)
 {
     uint32_t depth = 0, left = count;
@@ -160,8 +171,9 @@ static void walk(struct ir *ir, uint32_t count, uint32_t *stack, uint32_t *post)
     ir->blocks[ir->entry].mark = 1;
     while (depth != 0) {
         struct ir_block *b = &ir->blocks[stack[depth - 1]];
-        if (b->extra == ir_successor_count(b)) {
+        if (b->extra == successor_count(b)) {
             post[--left] = stack[--depth];
+            b->order = left;
             continue;
         }
         uint32_t next = successor(b, b->extra++);
@@ -191,7 +203,6 @@ static ebpf_result_t insert_blocks(struct jit *j, uint32_t count)
     }
     ir->order_count += count;
     walk(ir, ir->order_count, stack, ir->order);
-    number_blocks(ir);
     jit_rewind(j, mark);
     return EBPF_SUCCESS;
 }
@@ -264,19 +275,28 @@ static ebpf_result_t order_loops(struct jit *j, const uint32_t *post)
     return EBPF_SUCCESS;
 }
 
-// The same for a function without loops.
-static void order_blocks(struct ir *ir, const uint32_t *post)
+// The same for a function without loops, which has the order of the walk, and finds out what is cold. Places
+// that blocks have already are before those of blocks that have theirs still to come.
+static ebpf_result_t order_blocks(struct jit *j)
 {
+    struct ir *ir = &j->ir;
+    size_t mark = j->memory.used;
+    uint32_t *cold = jit_room(j, ir->order_count, sizeof *cold);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        ir->order[count] = post[i];
-        count += !ir->blocks[post[i]].cold;
+    for (uint32_t i = 0; cold != NULL && i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        struct ir_block *b = &ir->blocks[block];
+        b->cold = is_cold(ir, block, i);
+        b->order = b->cold ? b->order : count;
+        ir->order[count] = cold[i - count] = block;
+        count += !b->cold;
     }
-    for (uint32_t i = 0; i < ir->order_count && count < ir->order_count; i++) {
-        if (ir->blocks[post[i]].cold) {
-            ir->order[count++] = post[i];
-        }
+    for (uint32_t i = 0; cold != NULL && count < ir->order_count; i++, count++) {
+        ir->order[count] = cold[i];
+        ir->blocks[cold[i]].order = count;
     }
+    jit_rewind(j, mark);
+    return cold != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
 }
 
 static ebpf_result_t order(struct jit *j, bool tables)
@@ -297,11 +317,7 @@ static ebpf_result_t order(struct jit *j, bool tables)
     } else {
         memcpy(post, ir->order, ir->order_count * sizeof *post);
     }
-    if (ir->loop_count > 1) {
-        TRY(order_loops(j, post));
-    } else {
-        order_blocks(ir, post);
-    }
+    TRY(order_loops(j, post));
     number_blocks(ir);
     jit_rewind(j, mark);
     return EBPF_SUCCESS;
@@ -319,6 +335,9 @@ ebpf_result_t alloc_layout(struct jit *j)
         TRY(ir_find_loops(j));
     } else if (edges.critical != 0) {
         TRY(insert_blocks(j, edges.critical));
+    }
+    if (j->ir.loop_count <= 1 && !edges.tables) {
+        return order_blocks(j);
     }
     alloc_step(&j->ir);
     spread_cold(&j->ir);

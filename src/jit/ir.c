@@ -258,7 +258,7 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc)
     b->dom_first = b->dom_last = 0;
     b->loop = IR_NONE;
     b->depth = b->mark = 0;
-    b->cold = false;
+    b->cold = b->untidy = false;
     b->extra = b->edge = 0;
     return ir->block_count++;
 }

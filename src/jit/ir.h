@@ -101,6 +101,7 @@ struct ir_block {
     uint8_t depth; // of loops
     uint8_t mark;
     bool cold;      // unlikely
+    bool untidy;    // for ir_repair: it has NOPs or COPYs
     uint32_t extra; // of the pass or the target that works on it
     uint32_t
         edge; // after alloc_layout, of a block with one successor: its place among the predecessors there
@@ -139,9 +140,10 @@ struct ir {
     bool has_calls;     // calls another function
     uint32_t helpers;   // HELPERs that build_function made, the last one first, linked by ir_value.slot
     bool is_entry;
-    bool placed;      // allocated: values have registers and slots
-    bool no_division; // opt_bytes has seen that there is none
-    uint32_t params;  // bits: PARAMs that have uses, at least
+    bool placed;          // allocated: values have registers and slots
+    bool divisions_known; // opt_bytes has seen them
+    uint32_t divisions; // then: those that there were, linked by ir_value.disp, in the order of their blocks
+    uint32_t params;    // bits: PARAMs that have uses, at least
 };
 
 // What build_slots said of a function.
@@ -344,15 +346,29 @@ void ir_count_uses(struct ir *ir);
 // Repairs of a function that was tidy (ir_tidy.c).
 struct ir_repair {
     struct ir *ir;
-    uint32_t first; // place in ir.order of the first block that has NOPs or COPYs; UINT32_MAX: there are none
+    uint32_t first, last; // places in ir.order of blocks that have NOPs or COPYs
+    uint32_t left;        // operands that are COPYs
 };
+static inline struct ir_repair ir_begin_repair(struct ir *ir)
+{
+    return (struct ir_repair){.ir = ir, .first = UINT32_MAX};
+}
 static inline void ir_repair_block(struct ir_repair *r, uint32_t block)
 {
     uint32_t place = r->ir->blocks[block].order;
     r->first = place < r->first ? place : r->first;
+    r->last = place > r->last ? place : r->last;
+    r->ir->blocks[block].untidy = true;
 }
-// One use of `value` goes; was it the last, the value becomes a NOP, and what it used is released. PHIs that
-// only need each other are not found.
+// `value` becomes a COPY of `of`, which is none itself and whose uses are to include those of the value.
+static inline void ir_repair_copy(struct ir_repair *r, uint32_t value, uint32_t of)
+{
+    ir_become_copy(r->ir, value, of);
+    r->left += ir_at(r->ir, value)->uses;
+    ir_repair_block(r, ir_at(r->ir, value)->block);
+}
+// One use of `value`, which may be a COPY, goes; was it the last, the value becomes a NOP, and what it used
+// is released. PHIs that only need each other are not found.
 void ir_release(struct ir_repair *r, uint32_t value);
 // Takes the NOPs and COPYs out. Uses must be right, those of a COPY being those of what it is a copy of, and
 // then the function is tidy again.

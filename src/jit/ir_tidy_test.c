@@ -10,16 +10,38 @@ static void the_last_use_releases_what_it_used(void)
     REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = const #7\n"
                           "  v4 = add64 v2, v3\n  v5 = load64 [v4]\n  v6 = add64 v1, v5\n"
                           "  v7 = load64 [v1]\n  v8 = add64 v6, v7\n  ret v8\n"));
-    struct ir_repair repair = {&fixture.ir, UINT32_MAX};
+    struct ir_repair repair = ir_begin_repair(&fixture.ir);
     ir_at(&fixture.ir, 7)->uses += 1; // of v8, that of v7 being gone
-    ir_become_copy(&fixture.ir, 8, 7);
-    ir_repair_block(&repair, 1);
+    ir_repair_copy(&repair, 8, 7);
+    CHECK_EQ(repair.left, 1);
     ir_release(&repair, 6);
     ir_release(&repair, 7);
     ir_repair(&repair);
+    CHECK_EQ(repair.left, 0);
     CHECK_STR(fixture_print(), "func 0 entry b1\nb1:\n  v1 = param #0\n  v7 = load64 [v1]\n  ret v7\n");
     CHECK_EQ(fixture.ir.params, 1);
     CHECK_EQ(ir_at(&fixture.ir, 1)->uses, 1);
+}
+
+// Users of copies are found in blocks behind theirs, and what is behind the last one is left alone.
+static void users_of_copies_are_far_away(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = load64 [v1]\n  v3 = add64 v1, v2\n"
+                          "  jump -> b2\nb2: <- b1\n  v4 = load64 [v1 + 8]\n  jump -> b3\n"
+                          "b3: <- b2\n  v5 = add64 v4, v3\n  v6 = sub64 v3, v5\n  jump -> b4\n"
+                          "b4: <- b3\n  v7 = add64 v6, v5\n  ret v7\n"));
+    struct ir_repair repair = ir_begin_repair(&fixture.ir);
+    ir_at(&fixture.ir, 2)->uses += 2;
+    ir_repair_copy(&repair, 3, 2);
+    ir_release(&repair, 1);
+    ir_release(&repair, 2);
+    CHECK_EQ(repair.left, 2);
+    CHECK_EQ(repair.last, 0);
+    ir_become_copy(&fixture.ir, 7, 6); // is not looked at
+    ir_repair(&repair);
+    CHECK_EQ(repair.left, 0);
+    CHECK(fixture_contains("v5 = add64 v4, v2") && fixture_contains("v6 = sub64 v2, v5"));
+    CHECK(!fixture_contains("v3 = ") && fixture_contains("v7 = copy"));
 }
 
 // What is stored stays without uses, and what is used twice with one.
@@ -27,7 +49,7 @@ static void what_is_needed_stays(void)
 {
     REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n"
                           "  v3 = fetch_add64 [v1], v2\n  v4 = add64 v2, v3\n  ret v2\n"));
-    struct ir_repair repair = {&fixture.ir, UINT32_MAX};
+    struct ir_repair repair = ir_begin_repair(&fixture.ir);
     ir_at(&fixture.ir, 3)->uses = 1;
     ir_release(&repair, 3);
     CHECK_EQ(repair.first, UINT32_MAX);
@@ -117,6 +139,7 @@ static void passes_that_repair_do_it_right(void)
 TEST_SUITE(ir_tidy)
 {
     RUN(the_last_use_releases_what_it_used);
+    RUN(users_of_copies_are_far_away);
     RUN(what_is_needed_stays);
     RUN(passes_that_repair_do_it_right);
 }

@@ -78,8 +78,8 @@ static inline void lower_changed(struct lower_changes *c, uint32_t before, uint3
         c->list[c->count++] = (struct lower_change){before, after};
     }
 }
-// At the end: the function is tidy again when it was. `copies`: values became COPYs whose users are
-// redirected, but for PHIs, and their blocks are marked.
+// At the end: the function is tidy again when it was. Values that became COPYs have marked blocks, and their
+// users are redirected; `copies`: but for PHIs of loops.
 void lower_settle(struct lower_changes *c, bool copies);
 
 // Folds sums, shifts and constants into loads and stores, and constants into the displacements of atomics.

@@ -25,8 +25,9 @@ static void double_power(struct power *p, uint64_t d)
 // For d > 1.
 static struct power find_power(uint64_t d, unsigned power)
 {
-    struct power p = {0, 1};
-    for (unsigned i = 0; i < power; i++) {
+    uint64_t start = UINT64_C(1) << (power < 63 ? power : 63);
+    struct power p = {start / d, start % d};
+    for (unsigned i = 63; i < power; i++) {
         double_power(&p, d);
     }
     return p;
@@ -34,11 +35,7 @@ static struct power find_power(uint64_t d, unsigned power)
 
 static unsigned log2_up(uint64_t d)
 {
-    unsigned n = 0;
-    while (n < 64 && UINT64_C(1) << n < d) {
-        n++;
-    }
-    return n;
+    return d <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(d - 1);
 }
 
 // The smallest shift that makes hi(n * factor) >> shift right for n < 2^(bits - unused).
@@ -84,7 +81,7 @@ uint64_t divide_find_half(uint64_t d, unsigned bits)
 // Where new values go: before the division.
 struct place {
     struct jit *j;
-    uint32_t block, after;
+    uint32_t block, after, previous; // the last value that was put there, and what is before it
     uint32_t pc;
     bool full;
 };
@@ -101,6 +98,7 @@ static uint32_t insert(struct place *at, uint32_t value)
     ir_at(ir, ir_resolve(ir, v->a))->uses += v->a != IR_NONE; // copies have no uses
     ir_at(ir, ir_resolve(ir, v->b))->uses += v->b != IR_NONE;
     ir_insert_after(ir, at->block, at->after, value);
+    at->previous = at->after;
     at->after = value;
     return value;
 }
@@ -265,17 +263,37 @@ struct dividing {
     bool changed;
 };
 
-static void replace(struct dividing *s, uint32_t value, uint32_t result, const struct division *div)
+// `value` becomes what was made last, in front of it.
+static void take_last(struct jit *j, const struct place *at, struct ir_value *value)
+{
+    struct ir *ir = &j->ir;
+    const struct ir_value *last = ir_at(ir, at->after);
+    uint32_t *link =
+        at->previous == IR_NONE ? &ir_block_at(ir, at->block)->first : &ir_at(ir, at->previous)->next;
+    *link = last->next;
+    value->op = last->op;
+    value->width = last->width;
+    value->flags = last->flags;
+    value->a = last->a;
+    value->b = last->b;
+    value->imm = last->imm;
+    ir_drop_last(j);
+}
+
+static void replace(struct dividing *s, const struct place *at, uint32_t value, uint32_t result,
+                    const struct division *div)
 {
     struct ir *ir = &s->j->ir;
     s->changed = true;
-    s->tidy = s->tidy && div->d > 1; // else PHIs may have one value then, and the dividend no use
-    ir_at(ir, result)->uses += ir_at(ir, value)->uses;
-    ir_become_copy(ir, value, result);
-    ir_repair_block(&s->repair, ir_at(ir, value)->block);
+    if (div->d > 1) {
+        take_last(s->j, at, ir_at(ir, value));
+    } else { // PHIs may have one value then, and the dividend no use
+        ir_become_copy(ir, value, result);
+        s->tidy = false;
+    }
     if (s->tidy) {
-        ir_release(&s->repair, ir_resolve(ir, div->n));
-        ir_release(&s->repair, ir_resolve(ir, div->divisor));
+        ir_release(&s->repair, div->n);
+        ir_release(&s->repair, div->divisor);
     }
 }
 
@@ -304,7 +322,7 @@ static ebpf_result_t divide(struct dividing *s, uint32_t value, uint32_t before,
     if (at.full) {
         return EBPF_NO_MEMORY;
     }
-    replace(s, value, result, &div);
+    replace(s, &at, value, result, &div);
     return EBPF_SUCCESS;
 }
 
@@ -328,13 +346,41 @@ static ebpf_result_t divide_block(struct dividing *s, uint32_t block)
     return EBPF_SUCCESS;
 }
 
+// Each block that has divisions of the list, once. Some of them are gone since it was made, or their block
+// is.
+static ebpf_result_t divide_listed(struct dividing *s)
+{
+    const struct ir *ir = &s->j->ir;
+    for (uint32_t n = ir->divisions; n != IR_NONE; n = (uint32_t)ir_at(ir, n)->disp) {
+        ir_block_at(ir, ir_at(ir, n)->block)->mark = 0;
+    }
+    for (uint32_t n = ir->divisions, next; n != IR_NONE; n = next) {
+        uint32_t block = ir_at(ir, n)->block;
+        struct ir_block *b = ir_block_at(ir, block);
+        next = (uint32_t)ir_at(ir, n)->disp;
+        ir_at(ir, n)->disp = 0;
+        if (b->mark == 0 && b->order < ir->order_count && ir->order[b->order] == block) {
+            b->mark = 1;
+            TRY(divide_block(s, block));
+        }
+    }
+    return EBPF_SUCCESS;
+}
+
+static ebpf_result_t divide_all(struct dividing *s)
+{
+    const struct ir *ir = &s->j->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        TRY(divide_block(s, ir->order[i]));
+    }
+    return EBPF_SUCCESS;
+}
+
 ebpf_result_t lower_divide(struct jit *j)
 {
     struct ir *ir = &j->ir;
-    struct dividing s = {.j = j, .repair = {ir, UINT32_MAX}, .tidy = ir->tidy};
-    for (uint32_t i = 0; i < ir->order_count && !ir->no_division; i++) {
-        TRY(divide_block(&s, ir->order[i]));
-    }
+    struct dividing s = {.j = j, .repair = ir_begin_repair(ir), .tidy = ir->tidy};
+    TRY(ir->divisions_known ? divide_listed(&s) : divide_all(&s));
     if (s.changed && !s.tidy) {
         return ir_clean(j);
     }

@@ -60,14 +60,13 @@ static void unlink_marked(struct ir *ir)
     for (uint32_t i = 0; i < ir->order_count; i++) {
         struct ir_block *b = ir_block_at(ir, ir->order[i]);
         uint32_t *link = &b->first;
-        while (b->mark != 0 && *link != IR_NONE) {
-            struct ir_value *v = ir_at(ir, *link);
+        for (uint32_t n = b->mark != 0 ? b->first : IR_NONE, next; n != IR_NONE; n = next) {
+            struct ir_value *v = ir_at(ir, n);
             ir_prefetch(v);
-            if (v->op == IR_NOP || v->op == IR_COPY) {
-                *link = v->next;
-            } else {
-                link = &v->next;
-            }
+            next = v->next;
+            uint32_t gone = (v->op == IR_NOP) | (v->op == IR_COPY);
+            *link = gone != 0 ? next : n;
+            link = gone != 0 ? link : &v->next;
         }
     }
 }

@@ -31,7 +31,9 @@ struct bytes {
     uint32_t depth;
     struct ir_repair repair;
     bool tidy; // the function was
-    bool changed, divides;
+    bool changed;
+    uint32_t *link;     // to the value that the walk is at
+    uint32_t *division; // the link to the next one
 };
 
 // --- taking the number apart ---------------------------------------------------------------------
@@ -183,22 +185,63 @@ static bool in_order(const struct bytes *s, bool opposite)
 
 // --- putting it together -------------------------------------------------------------------------
 
-// `last` becomes the load at the address of `first`.
-static void widen(struct bytes *s, uint32_t last, const struct ir_value *first, uint32_t bits, bool opposite)
+// Takes `value`, which the walk is at, to the place behind `load`, and gives it what is known of the place.
+static void move_behind(struct bytes *s, uint32_t value, uint32_t load)
 {
-    struct ir_value *v = ir_at(s->ir, last);
-    uint32_t address = v->a;
-    v->a = ir_resolve(s->ir, first->a); // uses are those of what is behind a COPY
-    v->disp = first->disp;
-    v->op = opposite ? IR_LOADBE : IR_LOAD;
-    v->width = (uint8_t)bits;
-    ir_at(s->ir, v->a)->uses++;
-    if (s->tidy) {
-        ir_release(&s->repair, address);
+    struct ir_value *v = ir_at(s->ir, value), *l = ir_at(s->ir, load);
+    if (s->link != &l->next) {
+        *s->link = v->next;
+        v->next = l->next;
+        l->next = value;
+        v->block = l->block;
+    }
+    v->pc = l->pc;
+    if (s->order != NULL) {
+        s->order[value] = s->order[load];
+        s->epoch[value] = s->epoch[load];
     }
 }
 
-// The last of the loads becomes the one of all parts.
+// `v` becomes one that loads what is at the address of `load`.
+static void become_load(struct bytes *s, struct ir_value *v, const struct ir_value *load, unsigned op,
+                        uint32_t bits)
+{
+    v->op = (uint8_t)op;
+    v->width = (uint8_t)bits;
+    v->flags = load->flags;
+    v->scale = load->scale;
+    v->a = ir_resolve(s->ir, load->a); // uses are those of what is behind a COPY
+    v->b = ir_resolve(s->ir, load->b);
+    v->disp = load->disp;
+    v->imm = 0;
+    ir_at(s->ir, v->a)->uses++;
+    ir_at(s->ir, v->b)->uses++;
+}
+
+// The load `last` becomes that of all parts, and the sum a shift of it.
+static ebpf_result_t load_and_shift(struct bytes *s, struct ir_value *sum, uint32_t last,
+                                    const struct ir_value *first, unsigned op, uint32_t bits, uint32_t lowest)
+{
+    struct ir *ir = s->ir;
+    struct ir_value *v = ir_at(ir, last);
+    uint32_t address = v->a, count = ir_new(s->j, IR_CONST, 64, IR_NONE, IR_NONE, lowest);
+    if (count == IR_NONE) {
+        return EBPF_NO_MEMORY;
+    }
+    become_load(s, v, first, op, bits);
+    ir_insert_after(ir, v->block, last, count);
+    ir_at(ir, count)->uses = 1;
+    v->uses++;
+    sum->op = IR_SHL;
+    sum->a = last;
+    sum->b = count;
+    if (s->tidy) {
+        ir_release(&s->repair, address);
+    }
+    return EBPF_SUCCESS;
+}
+
+// The last of the loads becomes the one of all parts, or the sum does in its place.
 static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint32_t lowest, bool opposite)
 {
     struct ir *ir = s->ir;
@@ -209,27 +252,18 @@ static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint
         first = p->off < first->off ? p : first;
         last = s->order[p->load] > s->order[last] ? p->load : last;
     }
-    struct ir_value *v = ir_at(ir, last), *r = ir_at(ir, root);
+    struct ir_value *r = ir_at(ir, root);
+    const struct ir_value *at = ir_at(ir, first->load);
     uint32_t a = r->a, b = r->b;
-    uint32_t count = lowest != 0 ? ir_new(s->j, IR_CONST, 64, IR_NONE, IR_NONE, lowest) : IR_NONE;
-    if (lowest != 0 && count == IR_NONE) {
-        return EBPF_NO_MEMORY;
-    }
+    unsigned op = opposite ? IR_LOADBE : IR_LOAD;
     s->changed = true;
-    widen(s, last, ir_at(ir, first->load), bits, opposite);
     if (lowest == 0) {
-        v->uses = r->uses;
-        ir_become_copy(ir, root, last);
-        ir_repair_block(&s->repair, r->block);
+        become_load(s, r, at, op, bits);
+        move_behind(s, root, last);
     } else {
-        ir_insert_after(ir, v->block, last, count);
-        ir_at(ir, count)->uses = 1;
-        r->op = IR_SHL;
-        r->a = last;
-        r->b = count;
+        TRY(load_and_shift(s, r, last, at, op, bits, lowest));
     }
     if (s->tidy) {
-        v->uses++; // by the sum as it was, until it is released
         ir_release(&s->repair, a);
         ir_release(&s->repair, b);
     }
@@ -239,14 +273,15 @@ static ebpf_result_t combine(struct bytes *s, uint32_t root, uint32_t bits, uint
 static void load_signed(struct bytes *s, uint32_t value)
 {
     struct ir_value *v = ir_at(s->ir, value);
-    uint32_t from = ir_resolve(s->ir, v->a);
-    struct ir_value *load = ir_at(s->ir, from);
+    uint32_t a = v->a, from = ir_resolve(s->ir, a);
+    const struct ir_value *load = ir_at(s->ir, from);
     if (v->width == 64 && load->op == IR_LOAD && load->uses == 1 && load->width == v->imm) { // nobody else
-        load->op = IR_LOADS;
-        load->uses = v->uses;
-        ir_become_copy(s->ir, value, from);
-        ir_repair_block(&s->repair, v->block);
+        become_load(s, v, load, IR_LOADS, load->width);
+        move_behind(s, value, from);
         s->changed = true;
+        if (s->tidy) {
+            ir_release(&s->repair, a);
+        }
     }
 }
 
@@ -321,22 +356,35 @@ static bool may_be_number(const struct bytes *s, const struct ir_value *v)
     return (v->flags & IR_IMM) == 0 && is_in(PARTS, ir_at(s->ir, v->b)) && is_in(PARTS, ir_at(s->ir, v->a));
 }
 
+static ebpf_result_t combine_value(struct bytes *s, uint32_t n, uint32_t block)
+{
+    struct ir_value *v = ir_at(s->ir, n);
+    if (is_in(SUMS, v)) {
+        return may_be_number(s, v) ? load_sum(s, n, block) : EBPF_SUCCESS;
+    }
+    if (v->op == IR_SEXT) {
+        load_signed(s, n);
+    } else {
+        *s->division = n;
+        s->division = (uint32_t *)(void *)&v->disp;
+    }
+    return EBPF_SUCCESS;
+}
+
 static ebpf_result_t combine_all(struct bytes *s)
 {
-    for (uint32_t i = 0; i < s->ir->order_count; i++) {
-        uint32_t block = s->ir->order[i];
-        for (uint32_t v = ir_block_at(s->ir, block)->first; v != IR_NONE; v = ir_next(s->ir, v)) {
-            const struct ir_value *value = ir_at(s->ir, v);
-            if (!is_in(SUMS | DIVISIONS | BIT(SEXT), value)) {
-                continue;
+    const struct ir *ir = s->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = ir->order[i];
+        s->link = &ir_block_at(ir, block)->first;
+        for (uint32_t n = *s->link, next; n != IR_NONE; n = next) {
+            struct ir_value *v = ir_at(ir, n);
+            ir_prefetch(v);
+            next = v->next;
+            if (is_in(SUMS | DIVISIONS | BIT(SEXT), v)) {
+                TRY(combine_value(s, n, block));
             }
-            if (is_in(SUMS, value)) {
-                TRY(may_be_number(s, value) ? load_sum(s, v, block) : EBPF_SUCCESS);
-            } else if (value->op == IR_SEXT) {
-                load_signed(s, v);
-            } else {
-                s->divides = true;
-            }
+            s->link = *s->link == n ? &v->next : s->link; // else it has gone to another place
         }
     }
     return EBPF_SUCCESS;
@@ -348,13 +396,15 @@ ebpf_result_t opt_bytes(struct jit *j)
     s.j = j;
     s.ir = &j->ir;
     s.order = s.epoch = NULL;
-    s.repair = (struct ir_repair){s.ir, UINT32_MAX};
+    s.repair = ir_begin_repair(s.ir);
     s.tidy = s.ir->tidy;
-    s.changed = s.divides = false;
+    s.changed = false;
+    s.division = &s.ir->divisions;
     size_t mark = j->memory.used;
     ebpf_result_t result = combine_all(&s);
     jit_rewind(j, mark);
-    s.ir->no_division = !s.divides;
+    *s.division = IR_NONE;
+    s.ir->divisions_known = true;
     if (result != EBPF_SUCCESS || !s.changed) {
         return result;
     }

@@ -302,7 +302,9 @@ static void replace_preds(const struct ir *ir)
 ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied)
 {
     struct pruner p = {.j = j, .ir = &j->ir};
-    TRY(decide_all(&p));
+    if (!emptied || !jit_has_pass(j, JIT_PASS_PRUNE)) { // else what is decided is gone by now
+        TRY(decide_all(&p));
+    }
     if (p.changed) {
         TRY(ir_find_order(j));
         j->changes++;

@@ -64,10 +64,15 @@ static x86_emit_fn *const emitters[IR_OP_COUNT] = {
     [IR_TAIL] = x86_emit_tail,
 };
 
-static bool emits_nothing(unsigned op)
+// What has no code, or none when nobody wants the result. One branch asks for all of that: it cannot be
+// foreseen.
+static bool emits_nothing(const struct ir_value *v)
 {
     const uint64_t nothing = OP_BIT(IR_NOP) | OP_BIT(IR_PARAM) | OP_BIT(IR_UNDEF) | OP_BIT(IR_PHI);
-    return (nothing >> op & 1) != 0;
+    uint32_t place = (v->reg ^ IR_REG_NONE) | v->slot;
+    unsigned idle = (place == 0) & ir_op_info(v->op)->flags;
+    _Static_assert(IR_PURE == 1, "the lowest bit, as that of what has no code");
+    return ((nothing >> v->op | idle) & 1) != 0;
 }
 
 // --- before --------------------------------------------------------------------------------------
@@ -284,11 +289,15 @@ static void take_params(struct x86_emitter *e)
 
 // --- blocks --------------------------------------------------------------------------------------
 
+// Notes it, and keeps it when it is another one: that cannot be foreseen.
 static void note_line(struct x86_emitter *e, uint32_t pc)
 {
     struct jit_code *out = e->j->out;
-    if (pc != e->last_pc && out->lines != NULL && out->line_count < out->line_capacity) {
-        out->lines[out->line_count++] = (struct jit_line){(uint32_t)e->code.size, pc};
+    if (out->lines != NULL && out->line_count < out->line_capacity) {
+        uint32_t at = (uint32_t)e->code.size, other = pc != e->last_pc, distance = at - e->last_line;
+        out->lines[out->line_count] = (struct jit_line){distance, pc};
+        out->line_count += other;
+        e->last_line += distance & -other;
         e->last_pc = pc;
     }
 }
@@ -296,11 +305,11 @@ static void note_line(struct x86_emitter *e, uint32_t pc)
 static void emit_value(struct x86_emitter *e, const struct ir_value *v)
 {
     x86_emit_fn *emit = emitters[v->op];
-    if (!x86_is_wanted(v) && (ir_op_info(v->op)->flags & IR_PURE) != 0) {
+    if (emits_nothing(v)) {
         return;
     }
     if (emit == NULL) {
-        e->result = emits_nothing(v->op) ? EBPF_SUCCESS : jit_refuse(e->j, v->pc);
+        e->result = jit_refuse(e->j, v->pc);
         return;
     }
     note_line(e, v->pc);
@@ -356,6 +365,7 @@ static ebpf_result_t emit_function(struct x86_emitter *e)
     struct jit_frame frame = {0};
     x86_align(e);
     e->start = frame.start = (uint32_t)e->code.size;
+    e->last_line = 0;
     if (j->func_offset != NULL) {
         j->func_offset[e->ir->func] = e->start;
     }

@@ -24,6 +24,7 @@ enum x86_patch_kind {
 struct x86_patch {
     uint32_t at, to;        // offset of the instruction, before and after relaxation
     uint32_t target;        // block, function or stub
+    uint32_t line;          // the first one behind it
     uint8_t kind;           // enum x86_patch_kind
     uint8_t cc;             // BRANCH: enum x86_cc
     uint8_t size, new_size; // bytes, before and after
@@ -69,6 +70,7 @@ struct x86_emitter {
     ebpf_result_t result;     // first error of an emitter
     uint32_t first_line;      // of the function
     uint32_t last_pc;         // of the last line
+    uint32_t last_line;       // its offset: until x86_relax lines have their distance from the one before
     uint32_t frame_size;      // bytes below the pushes
     uint32_t frame_top;       // FRAME, from rsp; a multiple of 16, as rsp is
     uint32_t saved;           // set of registers that are pushed
@@ -195,8 +197,8 @@ static inline void x86_add_patch(struct x86_emitter *e, enum x86_patch_kind kind
 {
     uint32_t at = (uint32_t)e->code.size;
     e->code.size += size;
-    e->patches[e->patch_count++] =
-        (struct x86_patch){at, at, target, (uint8_t)kind, (uint8_t)cc, (uint8_t)size, (uint8_t)size};
+    e->patches[e->patch_count++] = (struct x86_patch){
+        at, at, target, e->j->out->line_count, (uint8_t)kind, (uint8_t)cc, (uint8_t)size, (uint8_t)size};
 }
 static inline void x86_branch(struct x86_emitter *e, enum x86_cc cc, uint32_t block)
 {

@@ -59,32 +59,41 @@ static bool needs_rex(unsigned reg) // as a byte register: 4-7 would be ah, ch, 
 // REX of the form with `fields`; 0: none.
 static unsigned rex_of(const struct form *f, unsigned width, unsigned fields, bool force)
 {
-    unsigned rex = (width >> 3 & f->wide) | fields >> 8;
-    return rex != 0 || force ? 0x40 | rex : 0;
+    unsigned rex = (width >> 3 & f->wide) | fields >> 8, has_rex = (rex | force) != 0;
+    return has_rex << 6 | rex;
 }
 
-// Prefixes, opcode (with the bits `more`) and the `count` bytes behind it, then a displacement.
+// The bits of ModRM that say how long the displacement is; there is no short form without for rbp and r13.
+static inline unsigned mod_of(int32_t disp, unsigned base)
+{
+    unsigned needed = (disp != 0) | ((base & 7) == 5);
+    return needed << !x86_fits8(disp);
+}
+static inline unsigned disp_count(unsigned mod)
+{
+    return mod + (mod & 2);
+}
+
+// Without branches that could not be foreseen: prefixes, opcode (with the bits `more`) and the `count` bytes
+// behind it, then a displacement or immediate.
 static inline void instruction(struct x86_code *c, const struct form *f, uint32_t more, unsigned rex,
-                               uint64_t behind, unsigned count, uint32_t disp, unsigned disp_count)
+                               uint64_t behind, unsigned count, uint32_t last, unsigned last_count)
 {
     uint64_t bytes = behind << 8 * f->size | f->opcode | more;
-    unsigned has_rex = rex != 0;
+    unsigned has_rex = rex != 0, has_prefix = f->prefix != 0;
     size_t at = c->size;
     bytes = bytes << 8 * has_rex | rex;
-    count += f->size + has_rex;
-    if (f->prefix != 0) {
-        bytes = bytes << 8 | f->prefix;
-        count++;
-    }
-    c->size += count + disp_count;
+    bytes = bytes << 8 * has_prefix | f->prefix;
+    count += f->size + has_rex + has_prefix;
+    c->size += count + last_count;
     if (__builtin_expect(at + 16 <= c->capacity, 1)) {
-        uint64_t last = disp;
+        uint64_t behind_them = last;
         __builtin_memcpy(c->bytes + at, &bytes, 8);
-        __builtin_memcpy(c->bytes + at + count, &last, 8);
+        __builtin_memcpy(c->bytes + at + count, &behind_them, 8);
     } else {
         struct x86_code end = {c->bytes, c->capacity, at};
         x86_bytes(&end, bytes, count);
-        x86_bytes(&end, disp, disp_count);
+        x86_bytes(&end, last, last_count);
     }
 }
 
@@ -95,6 +104,14 @@ static void form_rr(struct x86_code *c, const struct form *f, uint32_t more, uns
     bool force = f->bytes != 0 &&
                  (((f->bytes & BYTE) != 0 && needs_rex(reg)) || ((f->bytes & BYTE_RM) != 0 && needs_rex(rm)));
     instruction(c, f, more, rex_of(f, width, fields, force), 0xc0 | (fields & 0xff), 1, 0, 0);
+}
+
+// With an immediate of `count` bytes. Not for bytes.
+static void form_imm(struct x86_code *c, const struct form *f, uint32_t more, unsigned width, unsigned digit,
+                     unsigned rm, int32_t imm, unsigned count)
+{
+    unsigned fields = in_reg[digit] | in_rm[rm];
+    instruction(c, f, more, rex_of(f, width, fields, false), 0xc0 | (fields & 0xff), 1, (uint32_t)imm, count);
 }
 
 // Without a base the address takes SIB, as ModRM alone would mean one relative to rip.
@@ -112,14 +129,10 @@ void x86_at_base(struct x86_code *c, unsigned insn, unsigned width, unsigned reg
 {
     const struct form *f = &forms[insn];
     bool force = (f->bytes & BYTE) != 0 && needs_rex(reg);
-    unsigned fields = in_reg[reg] | in_rm[base], low = base & 7, count = 1;
-    unsigned mod = disp == 0 && low != 5 ? 0 : x86_fits8(disp) ? 1 : 2;
-    unsigned behind = (fields & 0xff) | mod << 6;
-    if (low == 4) { // takes SIB, without an index
-        behind |= 0x2400;
-        count = 2;
-    }
-    instruction(c, f, 0, rex_of(f, width, fields, force), behind, count, (uint32_t)disp, mod == 2 ? 4 : mod);
+    unsigned fields = in_reg[reg] | in_rm[base], mod = mod_of(disp, base);
+    unsigned sib = (base & 7) == 4; // without an index
+    unsigned behind = (fields & 0xff) | mod << 6 | (sib * 0x24) << 8;
+    instruction(c, f, 0, rex_of(f, width, fields, force), behind, 1 + sib, (uint32_t)disp, disp_count(mod));
 }
 
 void x86_rm_with(struct x86_code *c, unsigned insn, uint32_t more, unsigned width, unsigned reg,
@@ -132,7 +145,7 @@ void x86_rm_with(struct x86_code *c, unsigned insn, uint32_t more, unsigned widt
     }
     bool force = (f->bytes & BYTE) != 0 && needs_rex(reg);
     unsigned fields = in_reg[reg] | in_rm[m.base], base = m.base & 7, count = 1;
-    unsigned mod = m.disp == 0 && base != 5 ? 0 : x86_fits8(m.disp) ? 1 : 2;
+    unsigned mod = mod_of(m.disp, base);
     unsigned behind = (fields & 0xff) | mod << 6;
     if (m.index != X86_NO_REG || base == 4) {
         unsigned index = m.index == X86_NO_REG ? 4 : m.index;
@@ -141,7 +154,7 @@ void x86_rm_with(struct x86_code *c, unsigned insn, uint32_t more, unsigned widt
         count = 2;
     }
     instruction(c, f, more, rex_of(f, width, fields, force), behind, count, (uint32_t)m.disp,
-                mod == 2 ? 4 : mod);
+                disp_count(mod));
 }
 
 void x86_rr(struct x86_code *c, enum x86_insn insn, unsigned width, unsigned reg, unsigned rm)
@@ -178,13 +191,19 @@ static void short_form(struct x86_code *c, unsigned opcode, unsigned width, unsi
     x86_bytes(c, rex != 0 ? rex | (opcode | (reg & 7)) << 8 : opcode | (reg & 7), rex != 0 ? 2 : 1);
 }
 
+// `clear`: as xor of the register with itself.
+static void mov_unsigned(struct x86_code *c, unsigned to, uint64_t imm, unsigned clear)
+{
+    unsigned low = to & 7, high = to >> 3;
+    uint64_t bytes = clear != 0 ? 0xc031 | low * 9 << 8 : 0xb8 | low | imm << 8;
+    unsigned rex = high * (0x41 | clear << 2); // of both operands
+    x86_bytes(c, bytes << 8 * high | rex, (clear != 0 ? 2 : 5) + high);
+}
+
 void x86_mov_imm(struct x86_code *c, unsigned to, int64_t imm, bool keep_flags)
 {
-    if (imm == 0 && !keep_flags) {
-        x86_rr(c, X86_XOR_MR, 32, to, to);
-    } else if (imm == (int64_t)(uint32_t)imm) {
-        short_form(c, 0xb8, 32, to);
-        x86_bytes(c, (uint64_t)imm, 4);
+    if (imm == (int64_t)(uint32_t)imm) {
+        mov_unsigned(c, to, (uint32_t)imm, (imm == 0) & !keep_flags);
     } else if (x86_fits32(imm)) {
         x86_r(c, X86_MOV_IMM32, 64, to);
         x86_bytes(c, (uint64_t)imm, 4);
@@ -206,17 +225,13 @@ void x86_alu_rm(struct x86_code *c, enum x86_alu op, unsigned width, unsigned to
 
 void x86_alu_imm(struct x86_code *c, enum x86_alu op, unsigned width, unsigned to, int32_t imm)
 {
-    if (x86_fits8(imm)) {
-        form_rr(c, &forms[X86_ALU_IMM8], 0, width, op, to);
-        x86_bytes(c, (uint64_t)imm, 1);
-        return;
-    }
-    if (to == X86_RAX) {
+    bool is_short = x86_fits8(imm);
+    if (!is_short && to == X86_RAX) {
         short_form(c, (unsigned)op << 3 | 5, width, X86_RAX);
+        x86_bytes(c, (uint64_t)imm, 4);
     } else {
-        form_rr(c, &forms[X86_ALU_IMM32], 0, width, op, to);
+        form_imm(c, &forms[is_short ? X86_ALU_IMM8 : X86_ALU_IMM32], 0, width, op, to, imm, is_short ? 1 : 4);
     }
-    x86_bytes(c, (uint64_t)imm, 4);
 }
 
 void x86_alu_mem_imm(struct x86_code *c, enum x86_alu op, unsigned width, struct x86_mem to, int32_t imm)
@@ -250,8 +265,7 @@ void x86_test_imm(struct x86_code *c, unsigned width, unsigned reg, int32_t imm)
 
 void x86_shift_imm(struct x86_code *c, enum x86_shift op, unsigned width, unsigned reg, unsigned count)
 {
-    form_rr(c, &forms[PLAIN], count == 1 ? 0xd1 : 0xc1, width, op, reg);
-    x86_bytes(c, count, count != 1);
+    form_imm(c, &forms[PLAIN], count == 1 ? 0xd1 : 0xc1, width, op, reg, (int32_t)count, count != 1);
 }
 
 void x86_imul_imm(struct x86_code *c, unsigned width, unsigned to, unsigned from, int32_t imm)

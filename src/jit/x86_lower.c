@@ -11,7 +11,8 @@ struct lowering {
     struct jit *j;
     struct ir *ir;
     uint32_t block, previous, at; // the value at work and the one before it
-    bool full, copies;            // there are copies
+    uint32_t copied;              // operands further on that are COPYs
+    bool full;
     struct lower_lists lists;
     struct lower_changes changes;
 };
@@ -394,10 +395,10 @@ static void join_load(struct lowering *l, uint32_t n, unsigned op)
         load->width > (op == IR_LOADBE ? 8 : 0)) {
         load->op = (uint8_t)op;
         load->uses = v->uses; // its users are redirected
+        l->copied += v->uses;
         v->uses = 0;
         ir_become_copy(l->ir, n, v->a);
         ir_block_at(l->ir, l->block)->mark = 1;
-        l->copies = true;
     }
 }
 
@@ -424,7 +425,10 @@ static void resolve_operands(struct lowering *l, struct ir_value *v)
 {
     uint32_t count = ir_operand_count(v), *operands = ir_operands(l->ir, v);
     for (uint32_t i = 0; i < count; i++) {
-        operands[i] = ir_resolve(l->ir, operands[i]);
+        if (ir_at(l->ir, operands[i])->op == IR_COPY) {
+            operands[i] = ir_resolve(l->ir, operands[i]);
+            l->copied--;
+        }
     }
 }
 
@@ -444,7 +448,7 @@ static void lower_value(struct lowering *l, uint32_t n)
 {
     struct ir_value *v = ir_at(l->ir, n);
     switch (v->op) {
-    case IR_COPY: l->copies = true; break;
+    case IR_COPY: l->copied += v->uses; break;
     case IR_AND: lower_and(l, v); break;
     case IR_ADD: lower_add(l, v); break;
     case IR_OR:
@@ -493,7 +497,7 @@ static void lower_block(struct lowering *l)
     for (uint32_t n = ir_block_at(l->ir, l->block)->first; n != IR_NONE && !l->full; n = ir_next(l->ir, n)) {
         struct ir_value *v = ir_at(l->ir, n);
         l->at = n;
-        if (l->copies) {
+        if (l->copied != 0) {
             resolve_operands(l, v);
         }
         if (is_lowered(v->op)) {
@@ -521,6 +525,6 @@ ebpf_result_t x86_lower(struct jit *j)
         lower_block(&l);
     }
     lower_finish(j, &l.lists, &l.changes, legal);
-    lower_settle(&l.changes, l.copies);
+    lower_settle(&l.changes, l.copied != 0);
     return l.full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }

@@ -4,7 +4,8 @@
 // then the pieces between patches move down and displacements are filled in. All of it is linear.
 #include "jit/x86_emit.h"
 
-#define ROUNDS 3
+#define ROUNDS    3
+#define MOVE_STEP 32
 
 // Offset of the start of `block` after relaxation, as far as it is decided.
 static uint32_t block_at(const struct x86_emitter *e, uint32_t block)
@@ -27,24 +28,51 @@ static void place(struct x86_emitter *e)
 // The distance when `p` is short. A target behind `p` comes nearer by as much as `p` shrinks.
 static bool is_near(const struct x86_emitter *e, const struct x86_patch *p, uint32_t index)
 {
-    uint32_t end = p->to + (e->starts[p->target].patch >= index ? p->new_size : 2);
+    uint32_t behind = e->starts[p->target].patch >= index, end = p->to + 2 + behind * (p->new_size - 2u);
     return x86_fits8((int32_t)(block_at(e, p->target) - end));
 }
 
-// Whether another round may find something: branches became short, and others are long.
-static bool shorten(struct x86_emitter *e)
+// Numbers of the patches that are branches.
+static uint32_t list_branches(const struct x86_emitter *e, uint32_t *list)
 {
-    bool changed = false, left = false;
-    struct x86_patch *p = e->patches;
-    for (uint32_t i = 0, count = e->patch_count; i < count; i++, p++) {
-        if (p->kind == X86_PATCH_BRANCH && p->new_size > 2) {
-            bool near = is_near(e, p, i);
-            p->new_size = near ? 2 : p->new_size;
-            changed = changed || near;
-            left = left || !near;
-        }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->patch_count; i++) {
+        list[count] = i;
+        count += e->patches[i].kind == X86_PATCH_BRANCH;
     }
-    return changed && left;
+    return count;
+}
+
+// Leaves those in the list that stay long, and how many they are. Which ones cannot be foreseen: all are
+// treated alike.
+static uint32_t shorten(const struct x86_emitter *e, uint32_t *list, uint32_t count)
+{
+    uint32_t left = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        struct x86_patch *p = &e->patches[list[k]];
+        uint32_t near = is_near(e, p, list[k]);
+        p->new_size = (uint8_t)(p->new_size - near * (p->new_size - 2u));
+        list[left] = list[k];
+        left += near ^ 1;
+    }
+    return left;
+}
+
+static ebpf_result_t shorten_all(struct x86_emitter *e)
+{
+    size_t mark = e->j->memory.used;
+    uint32_t *list = jit_room(e->j, e->patch_count, sizeof(*list));
+    if (list == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    uint32_t count = list_branches(e, list), left = shorten(e, list, count);
+    for (unsigned round = 1; left != 0 && left != count && round < ROUNDS; round++) {
+        place(e);
+        count = left;
+        left = shorten(e, list, count);
+    }
+    jit_rewind(e->j, mark);
+    return EBPF_SUCCESS;
 }
 
 // Padding stays only where it is needed; `place` counted all of it until now.
@@ -125,38 +153,38 @@ static void write_patch(struct x86_emitter *e, const struct x86_patch *p)
     }
 }
 
-// Moves code down to where there is nothing any more. In steps of 8 bytes it may write up to seven bytes too
-// many: that is at most the room of the next patch, which is 5 bytes or more and written later.
+// Moves code down to where there is nothing any more. In steps it may write up to 31 bytes too many: that is
+// where it came from, and at most the room of the next patch, which is 5 bytes or more and written later.
 static void move_code(struct x86_emitter *e, size_t to, size_t from, size_t end)
 {
     uint8_t *code = e->code.bytes;
-    if (from - to < 2 || end + 8 > e->code.capacity) {
+    if (from - to < MOVE_STEP || end + MOVE_STEP > e->code.capacity) {
         memmove(code + to, code + from, end - from);
         return;
     }
-    for (; from < end; from += 8, to += 8) {
-        uint64_t bytes;
-        __builtin_memcpy(&bytes, code + from, 8);
-        __builtin_memcpy(code + to, &bytes, 8);
+    for (; from < end; from += MOVE_STEP, to += MOVE_STEP) {
+        __builtin_memcpy(code + to, code + from, MOVE_STEP);
     }
 }
 
-// Lines from `line` on that come before the offset `end`, or there, move down too; returns the next one.
-static struct jit_line *move_lines(struct jit_line *line, const struct jit_line *last, uint32_t end,
-                                   uint32_t down)
+// Lines are as far from each other as they were but for what goes between them; then they have offsets.
+static void move_lines(struct x86_emitter *e)
 {
-    for (; line != last && line->offset <= end; line++) {
-        line->offset -= down;
+    struct jit_line *lines = e->j->out->lines;
+    uint32_t count = e->j->out->line_count, at = 0;
+    for (uint32_t i = 0; i < e->patch_count && lines != NULL; i++) {
+        const struct x86_patch *p = &e->patches[i];
+        if (p->line < count) {
+            lines[p->line].offset -= (uint32_t)p->size - p->new_size;
+        }
     }
-    return line;
+    for (uint32_t i = e->first_line; i < count && lines != NULL; i++) {
+        lines[i].offset = at += lines[i].offset;
+    }
 }
 
 static void move_down(struct x86_emitter *e)
 {
-    const struct jit_code *out = e->j->out;
-    bool lines = out->lines != NULL;
-    struct jit_line *line = lines ? out->lines + e->first_line : NULL;
-    const struct jit_line *last = lines ? out->lines + out->line_count : NULL;
     uint32_t down = 0;
     for (uint32_t i = 0; i < e->patch_count; i++) {
         const struct x86_patch *p = &e->patches[i];
@@ -166,7 +194,6 @@ static void move_down(struct x86_emitter *e)
         if (down != 0) {
             move_code(e, from - down, from, end);
         }
-        line = move_lines(line, last, end, down);
         write_patch(e, p);
     }
     e->code.size -= down;
@@ -188,10 +215,9 @@ static void write_table(struct x86_emitter *e, const struct x86_patch *p)
 
 ebpf_result_t x86_relax(struct x86_emitter *e)
 {
-    for (unsigned round = 0; shorten(e) && ++round < ROUNDS;) {
-        place(e);
-    }
+    TRY(shorten_all(e));
     pad(e);
+    move_lines(e);
     move_down(e);
     e->end = (uint32_t)e->code.size;
     for (uint32_t i = 1; i < e->patch_count && (e->j->allocation->ops & OP_BIT(IR_SWITCH)) != 0; i++) {
