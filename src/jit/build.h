@@ -112,7 +112,7 @@ struct build {
     uint8_t vars_of[16];      // by register: its variable in that copy
     uint32_t pc;              // of the instruction
     bool full;                // the workspace is: values are IR_NONE from now on
-    uint32_t consts[16];      // the last ones that were made
+    uint32_t consts[64];      // the last ones that were made
     uint32_t zero, params[7]; // of the first block, once they were needed
     uint32_t top;             // the same, of native_frame
 };
@@ -201,12 +201,18 @@ static inline uint32_t build_emit(struct build *b, enum ir_op op, uint8_t width,
     b->link = &v->next;
     return value;
 }
-// Programs repeat their numbers: the last ones of the block are kept at hand.
+// Whether simplification would take `value` where it finds another one like it in the block at work.
+static inline bool build_reaches(const struct build *b, const struct ir_value *value)
+{
+    return value->block == b->block ||
+           (jit_has_pass(b->j, JIT_PASS_SIMPLIFY) && ir_dominates(&b->j->ir, value->block, b->block));
+}
+// Programs repeat their numbers: the last ones are kept at hand.
 static inline uint32_t build_const(struct build *b, int64_t imm)
 {
-    uint32_t *kept = &b->consts[((uint64_t)imm ^ (uint64_t)imm >> 5) % ARRAY_SIZE(b->consts)];
+    uint32_t *kept = &b->consts[((uint64_t)imm ^ (uint64_t)imm >> 7) % ARRAY_SIZE(b->consts)];
     const struct ir_value *v = ir_at(&b->j->ir, *kept);
-    if (v->imm != imm || v->block != b->block || *kept == IR_NONE) {
+    if (v->imm != imm || *kept == IR_NONE || !build_reaches(b, v)) {
         *kept = build_emit(b, IR_CONST, 64, IR_NONE, IR_NONE, imm);
     }
     return *kept;

@@ -23,9 +23,9 @@ static void loops_get_phis_for_what_they_change(void)
         "  jump -> b2\n"
         "b2: <- b1, b2\n"
         "  v7 = phi v2, v10\n  v6 = phi v3, v8\n"
-        "  v8 = add64 v6, v1\n  v9 = const #1\n  v10 = sub64 v7, v9\n  v11 = const #0\n"
-        "  branch ne64 v10, v11 -> b2, b3\n"
-        "b3: <- b2\n  v13 = add64 v8, v4\n  ret v13\n");
+        "  v8 = add64 v6, v1\n  v9 = const #1\n  v10 = sub64 v7, v9\n"
+        "  branch ne64 v10, v3 -> b2, b3\n"
+        "b3: <- b2\n  v12 = add64 v8, v4\n  ret v12\n");
 }
 
 static void joins_get_phis_for_what_lives_only(void)
@@ -36,6 +36,18 @@ static void joins_get_phis_for_what_lives_only(void)
                 "  branch eq32 v1, v3 -> b3, b2\n"
                 "b2: <- b1\n  v5 = const #2\n  jump -> b3\n"
                 "b3: <- b1, b2\n  v7 = phi v2, v5\n  ret v7\n");
+}
+
+static void constants_are_those_of_the_blocks_above(void)
+{
+    check_build("jeq %r1, 5, five\nadd %r1, 9\nja out\nfive:\nadd %r1, 9\nadd %r1, 5\n"
+                "out:\nmov %r0, %r1\nexit\n",
+                0,
+                "func 0 entry b1\nb1:\n"
+                "  v1 = param #0\n  v2 = const #5\n  branch eq64 v1, v2 -> b3, b2\n"
+                "b2: <- b1\n  v4 = const #9\n  v5 = add64 v1, v4\n  jump -> b4\n"
+                "b3: <- b1\n  v7 = const #9\n  v8 = add64 v1, v7\n  v9 = add64 v8, v2\n  jump -> b4\n"
+                "b4: <- b2, b3\n  v11 = phi v5, v9\n  ret v11\n");
 }
 
 static void a_loop_at_the_start_gets_a_block_before_it(void)
@@ -341,6 +353,7 @@ TEST_SUITE(build)
 {
     RUN(loops_get_phis_for_what_they_change);
     RUN(joins_get_phis_for_what_lives_only);
+    RUN(constants_are_those_of_the_blocks_above);
     RUN(a_loop_at_the_start_gets_a_block_before_it);
     RUN(functions_get_what_they_read);
     RUN(may_goto_counts_down);

@@ -195,18 +195,34 @@ static inline uint64_t opt_pair_at(const uint32_t *first)
 {
     return *(const uint64_t *)(const void *)first;
 }
+// `constant`: `v` is a CONST. What a store became keeps its disp, and stays apart from others.
+static inline enum opt_match opt_match(const struct opt *o, uint32_t other, const struct ir_value *v,
+                                       bool constant)
+{
+    const struct ir_value *w = ir_at(o->ir, other);
+    if (!constant) {
+        return opt_match_number(o, other, v);
+    }
+    if (opt_kind_of(w) != opt_kind_of(v) || w->imm != v->imm || w->disp != v->disp) {
+        return OPT_OTHER;
+    }
+    return w->block == v->block || ir_dominates(o->ir, w->block, v->block) ? OPT_SAME : OPT_LEFT;
+}
 // The dominating value that computes the same as `value`, which is PURE and neither COPY nor UNDEF, or
 // IR_NONE, and then this one is found from now on. Few operations have more than two operands and a number.
-static inline uint32_t opt_find_number(struct opt *o, uint32_t value, const struct ir_value *v)
+// `constant`: it is a CONST.
+static inline uint32_t opt_find_like(struct opt *o, uint32_t value, const struct ir_value *v, bool constant)
 {
     uint64_t imm = (uint64_t)v->imm ^ (uint64_t)opt_kind_of(v) << 32;
-    uint64_t hash = opt_pair_at(&v->a) * 0x9e3779b97f4a7c15 + imm * 0xd6e8feb86659fd93;
-    uint32_t tag = (uint32_t)(hash >> 24) & o->tag_mask, at = (uint32_t)(hash >> 48) & o->table_mask;
-    for (unsigned probe = 0; o->table[at] != 0 && probe < OPT_PROBES; probe++) {
+    uint64_t operands = constant ? 0 : opt_pair_at(&v->a) * 0x9e3779b97f4a7c15;
+    uint64_t hash = operands + imm * 0xd6e8feb86659fd93;
+    uint32_t tag_mask = o->tag_mask, mask = o->table_mask, *table = o->table;
+    uint32_t tag = (uint32_t)(hash >> 24) & tag_mask, at = (uint32_t)(hash >> 48) & mask;
+    for (unsigned probe = 0; table[at] != 0 && probe < OPT_PROBES; probe++) {
         // Other values than the same are seldom looked at: they are far away.
-        if (((o->table[at] ^ tag) & o->tag_mask) == 0) {
-            uint32_t other = o->table[at] & ~o->tag_mask;
-            enum opt_match match = opt_match_number(o, other, v);
+        if (((table[at] ^ tag) & tag_mask) == 0) {
+            uint32_t other = table[at] & ~tag_mask;
+            enum opt_match match = opt_match(o, other, v, constant);
             if (match == OPT_SAME) {
                 return other;
             }
@@ -214,12 +230,16 @@ static inline uint32_t opt_find_number(struct opt *o, uint32_t value, const stru
                 break;
             }
         }
-        at = (at + 1) & o->table_mask;
+        at = (at + 1) & mask;
     }
-    if ((value & o->tag_mask) == 0) {
-        o->table[at] = tag | value;
+    if ((value & tag_mask) == 0) {
+        table[at] = tag | value;
     }
     return IR_NONE;
+}
+static inline uint32_t opt_find_number(struct opt *o, uint32_t value, const struct ir_value *v)
+{
+    return opt_find_like(o, value, v, false);
 }
 // A new value where the rewriting is. IR_NONE: the workspace is full (o->full).
 uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint32_t b, int64_t imm);

@@ -38,11 +38,11 @@ static bool settle(struct rewrite *r, enum opt_truth truth)
     return true;
 }
 
+// b->max is the number where b is one.
 static bool decide(struct rewrite *r, const struct opt_fact *a, const struct opt_fact *b)
 {
     const struct ir_value *v = r->v;
-    uint64_t number = (uint64_t)r->b->imm & fold_mask(v->cwidth);
-    enum opt_truth truth = r->b->op == IR_CONST ? opt_decide_number(v->cond, v->cwidth, a, number)
+    enum opt_truth truth = r->b->op == IR_CONST ? opt_decide_number(v->cond, v->cwidth, a, b->max)
                                                 : opt_decide(v->cond, v->cwidth, *a, *b);
     if (truth == OPT_UNKNOWN && v->a == v->b) {
         truth = same_operands(v->cond);
@@ -248,9 +248,8 @@ static bool compare_swapped(struct rewrite *r, uint64_t number)
     return fold_value(r->a, in, &swapped) && set_number(r, r->v->cond, r->a->a, swapped);
 }
 
-static bool with_number(struct rewrite *r)
+static bool with_number(struct rewrite *r, uint64_t number)
 {
-    uint64_t number = (uint64_t)r->b->imm & fold_mask(r->v->cwidth);
     if (make_equality(r, number)) {
         return true;
     }
@@ -285,10 +284,11 @@ static bool simplify_select(struct rewrite *r)
 }
 
 // What is known of the low bits that are compared.
-static inline const struct opt_fact *low_fact(const struct rewrite *r, uint32_t value, struct opt_fact *room)
+static inline const struct opt_fact *low_fact(const struct rewrite *r, uint32_t value, uint64_t mask,
+                                              struct opt_fact *room)
 {
     const struct opt_fact *fact = opt_fact_at(r->o, value);
-    if (fact->max <= fold_mask(r->v->cwidth)) {
+    if (fact->max <= mask) {
         return fact;
     }
     *room = opt_cut(*fact, r->v->cwidth);
@@ -302,10 +302,16 @@ bool opt_compare(struct rewrite *r)
     if (v->op == IR_BRANCH && is_settled(v)) {
         return false;
     }
-    const struct opt_fact *a = low_fact(r, v->a, &room_a), *b = low_fact(r, v->b, &room_b);
+    uint64_t mask = fold_mask(v->cwidth);
+    const struct opt_fact *a = low_fact(r, v->a, mask, &room_a), *b = &room_b;
+    if (r->b->op == IR_CONST) {
+        room_b = opt_exactly((uint64_t)r->b->imm & mask);
+    } else {
+        b = low_fact(r, v->b, mask, &room_b);
+    }
     if (simplify_select(r) || decide(r, a, b) || number_goes_right(r) || drop_sign(r, a, b) ||
         narrow(r, a, b) || read_sources(r) || lower(r)) {
         return true;
     }
-    return (r->b->op == IR_CONST && with_number(r)) || test_all(r, a);
+    return (r->b->op == IR_CONST && with_number(r, b->max)) || test_all(r, a);
 }

@@ -30,21 +30,23 @@ static inline bool is_head(const struct ir *ir, uint32_t block)
     return false;
 }
 
-// Place of each edge among several predecessors. The k-th edge from a block to another is the k-th in both
-// lists.
-static void find_places(struct opt *o, uint32_t to)
+// Place of each edge among several predecessors, and whether one of them leads back. The k-th edge from a
+// block to another is the k-th in both lists.
+static bool find_places(struct opt *o, uint32_t to, const struct ir_block *b)
 {
-    const struct ir *ir = o->ir;
-    const struct ir_block *b = ir_block_at(ir, to);
+    bool back = false;
     for (uint32_t p = 0; p < b->pred_count; p++) {
-        const struct ir_block *from = ir_block_at(ir, b->preds[p]);
+        const struct ir_block *from = ir_block_at(o->ir, b->preds[p]);
         uint32_t *places = o->places[b->preds[p]];
+        back |= from->dom_first >= b->dom_first;
         if (from->target_count != 0) {
+            places[0] = 0; // anything but none
             continue;
         }
-        bool second = from->succ[0] != to || (from->succ[1] == to && places[0] != UINT32_MAX);
+        bool second = (from->succ[0] != to) | ((from->succ[1] == to) & (places[0] != UINT32_MAX));
         places[second] = p;
     }
+    return back;
 }
 
 static ebpf_result_t allocate(struct opt *o)
@@ -76,8 +78,7 @@ ebpf_result_t opt_init(struct opt *o, struct jit *j)
         o->tree[b->dom_first - 1] = block;
         b->mark = i == 0 ? REACHED : AWAY;
         if (b->pred_count > 1 || i == 0) {
-            find_places(o, block);
-            o->turns = o->turns || is_head(ir, block);
+            o->turns |= find_places(o, block, b);
         }
     }
     return EBPF_SUCCESS;
@@ -175,23 +176,53 @@ static uint32_t way_in(const struct ir *ir, uint32_t block)
     return found;
 }
 
-bool opt_enter(struct opt *o, uint32_t block)
+// Of a BRANCH that the walk has rewritten: a comparison of a value with a number that it left undecided.
+static inline bool is_plain(const struct ir *ir, const struct ir_value *end)
 {
-    const struct ir *ir = o->ir;
-    const struct ir_block *b = ir_block_at(ir, block);
-    while (o->saved_count != 0 && o->saved[o->saved_count - 1].last < b->dom_first) {
-        restore(o, o->saved_count - 1);
+    return (end->cond <= IR_UGT) & (ir_at(ir, end->b)->op == IR_CONST) & (end->a != end->b) &
+           ((end->flags & IR_IMM) == 0);
+}
+
+// What it says where it goes to its successor `edge`, which it does sometimes.
+static inline void enter_plain(struct opt *o, const struct ir_block *b, const struct ir_value *end,
+                               unsigned edge)
+{
+    const struct opt_fact *fact = opt_fact_at(o, end->a);
+    uint64_t mask = fold_mask(end->cwidth), number = (uint64_t)ir_at(o->ir, end->b)->imm & mask;
+    uint64_t min = fact->min, max = fact->max;
+    if (max > mask) {
+        return; // of its low half alone
     }
-    if (block == ir->entry || b->mark == AWAY || (b->pred_count != 1 && !o->turns)) {
-        return b->mark != AWAY;
+    switch (end->cond ^ edge) {
+    case IR_EQ: min = max = number; break;
+    case IR_NE:
+        min += number == min;
+        max -= number == max;
+        break;
+    case IR_ULT: max = min_u64(max, number - 1); break;
+    case IR_ULE: max = min_u64(max, number); break;
+    case IR_UGT: min = min > number ? min : number + 1; break;
+    default: min = min > number ? min : number; break;
     }
-    uint32_t from = b->pred_count == 1 ? b->preds[0] : way_in(ir, block);
-    const struct ir_block *pred = ir_block_at(ir, from);
-    if (from == IR_NONE || pred->succ[1] == IR_NONE || pred->succ[0] == pred->succ[1]) {
+    if ((min != fact->min) | (max != fact->max)) {
+        struct opt_fact left = opt_within(fact->may, min, max);
+        narrow(o, end->a, b, &left);
+    }
+}
+
+// What the BRANCH of `pred` says where it goes to `block`. False: it does not.
+static bool enter_from(struct opt *o, uint32_t block, const struct ir_block *b, const struct ir_block *pred)
+{
+    if (pred->succ[1] == IR_NONE || pred->succ[0] == pred->succ[1]) {
         return true;
     }
+    const struct ir_value *end = ir_at(o->ir, pred->last);
     struct opt_learnt l;
-    if (!opt_learn(o, ir_at(ir, pred->last), pred->succ[0] == block ? 0 : 1, &l)) {
+    if (o->flows && is_plain(o->ir, end)) {
+        enter_plain(o, b, end, pred->succ[0] != block);
+        return true;
+    }
+    if (!opt_learn(o, end, pred->succ[0] != block, &l)) {
         return false;
     }
     if (l.a != IR_NONE) {
@@ -201,6 +232,44 @@ bool opt_enter(struct opt *o, uint32_t block)
         narrow(o, l.b, b, &l.fact_b);
     }
     return true;
+}
+
+// Where facts flow, blocks with one predecessor look there themselves whether they are reached.
+static bool enter_flowing(struct opt *o, uint32_t block, struct ir_block *b)
+{
+    if (b->pred_count != 1) {
+        return b->mark != AWAY;
+    }
+    const struct ir_value *const top = o->ir->top, *phi;
+    const struct ir_block *pred = ir_block_at(o->ir, b->preds[0]);
+    if (pred->mark == AWAY || !enter_from(o, block, b, pred)) {
+        return false;
+    }
+    b->mark = REACHED;
+    for (uint32_t v = b->first; (phi = top - v)->op == IR_PHI; v = phi->next) { // seldom
+        o->facts[v] = opt_fact_of(o, ir_resolve(o->ir, *ir_pool(o->ir, phi)));
+    }
+    return true;
+}
+
+bool opt_enter(struct opt *o, uint32_t block)
+{
+    const struct ir *ir = o->ir;
+    struct ir_block *b = ir_block_at(ir, block);
+    while (o->saved_count != 0 && o->saved[o->saved_count - 1].last < b->dom_first) {
+        restore(o, o->saved_count - 1);
+    }
+    if (o->flows) {
+        return enter_flowing(o, block, b);
+    }
+    if (block == ir->entry || b->mark == AWAY) {
+        return b->mark != AWAY;
+    }
+    if (b->pred_count != 1 && !o->turns) {
+        return true;
+    }
+    uint32_t from = b->pred_count == 1 ? b->preds[0] : way_in(ir, block);
+    return from == IR_NONE || enter_from(o, block, b, ir_block_at(ir, from));
 }
 
 // --- values --------------------------------------------------------------------------------------
@@ -287,22 +356,25 @@ static const struct opt_fact *fact_along(struct opt *o, struct way *w, uint32_t 
     return operand == l->a ? &l->fact_a : operand == l->b ? &l->fact_b : opt_fact_at(o, operand);
 }
 
-// What comes along a way to the PHIs of `to`, at `place` of their lists.
-static void flow(struct opt *o, struct ir_block *to, uint32_t place, struct way *w)
+// What comes along a way to the PHIs of `to`, at `place` of their lists. `w` is NULL where nothing is learnt.
+static inline void flow(struct opt *o, struct ir_block *to, uint32_t place, struct way *w)
 {
-    const struct ir *ir = o->ir;
+    const struct ir_value *const top = o->ir->top, *phi;
+    struct opt_fact *const incoming = o->incoming;
+    const uint32_t *lists = o->ir->pool + place;
     bool first = o->flows && to->mark == AWAY;
     reach(o, to);
-    for (uint32_t v = to->first; v != IR_NONE; v = ir_next(ir, v)) {
-        const struct ir_value *phi = ir_at(ir, v);
-        if (phi->op != IR_PHI) {
-            return;
+    for (uint32_t v = to->first; (phi = top - v)->op == IR_PHI; v = phi->next) {
+        uint32_t operand = lists[phi->a];
+        operand = (top - operand)->op == IR_COPY ? (top - operand)->a : operand; // mostly that is all
+        while ((top - operand)->op == IR_COPY) {
+            operand = (top - operand)->a;
         }
-        const struct opt_fact *fact = fact_along(o, w, ir_resolve(ir, ir_pool(ir, phi)[place]));
+        const struct opt_fact *fact = w != NULL ? fact_along(o, w, operand) : opt_fact_at(o, operand);
         if (first) {
-            o->incoming[v] = *fact;
+            incoming[v] = *fact;
         } else {
-            join(&o->incoming[v], fact);
+            join(&incoming[v], fact);
         }
     }
 }
@@ -323,42 +395,48 @@ static bool has_phis(const struct ir *ir, const struct ir_block *b)
 }
 
 // What comes along a way that has to be looked at here.
-static void go(struct opt *o, uint32_t block, unsigned edge, struct ir_block *to)
+static void go(struct opt *o, const struct ir_block *b, unsigned edge, uint32_t place)
 {
-    const struct ir_block *b = ir_block_at(o->ir, block);
+    struct ir_block *to = ir_block_at(o->ir, b->succ[edge]);
+    if (b->succ[1] == IR_NONE) {
+        flow(o, to, place, NULL);
+        return;
+    }
     struct way w;
     w.end = NULL;
     w.edge = edge;
     w.learnt.a = w.learnt.b = IR_NONE;
-    if (b->succ[1] == IR_NONE || begin_way(o, &w, ir_at(o->ir, b->last))) {
-        flow(o, to, to->pred_count == 1 ? 0 : o->places[block][edge], &w);
+    if (begin_way(o, &w, ir_at(o->ir, b->last))) {
+        flow(o, to, place, &w);
     }
 }
 
-static inline void leave_edge(struct opt *o, uint32_t block, unsigned edge, uint32_t successor)
+static void leave_edge(struct opt *o, uint32_t block, unsigned edge)
 {
-    struct ir_block *to = ir_block_at(o->ir, successor);
-    if (!has_phis(o->ir, to) && (to->pred_count == 1 || to->mark != AWAY)) {
+    const struct ir_block *b = ir_block_at(o->ir, block);
+    struct ir_block *to = ir_block_at(o->ir, b->succ[edge]);
+    if ((to->pred_count == 1 || to->mark != AWAY) && !has_phis(o->ir, to)) {
         reach(o, to); // whether it can be is looked at there
     } else {
-        go(o, block, edge, to);
+        go(o, b, edge, to->pred_count == 1 ? 0 : o->places[block][edge]);
+    }
+}
+
+static void leave_targets(struct opt *o, const struct ir_block *b)
+{
+    for (uint32_t i = 0; i < b->target_count; i++) {
+        flood(o, ir_block_at(o->ir, b->targets[i]));
     }
 }
 
 static void leave_block(struct opt *o, uint32_t block)
 {
     const struct ir_block *b = ir_block_at(o->ir, block);
-    if (b->target_count != 0) {
-        for (uint32_t i = 0; i < b->target_count; i++) {
-            flood(o, ir_block_at(o->ir, b->targets[i]));
+    leave_targets(o, b);
+    for (unsigned edge = 0; edge < 2; edge++) {
+        if (b->succ[edge] != IR_NONE) {
+            leave_edge(o, block, edge);
         }
-        return;
-    }
-    if (b->succ[0] != IR_NONE) {
-        leave_edge(o, block, 0, b->succ[0]);
-    }
-    if (b->succ[1] != IR_NONE) {
-        leave_edge(o, block, 1, b->succ[1]);
     }
 }
 
@@ -539,9 +617,22 @@ ebpf_result_t opt_prepare_walk(struct opt *o)
     return EBPF_SUCCESS;
 }
 
+// Only where several ways meet: others look back.
 void opt_leave(struct opt *o, uint32_t block)
 {
-    if (o->flows) {
-        leave_block(o, block);
+    const uint32_t *places = o->places[block];
+    if (!o->flows || opt_pair_at(places) == UINT64_MAX) {
+        return;
+    }
+    const struct ir_block *b = ir_block_at(o->ir, block);
+    if (b->target_count != 0) {
+        leave_targets(o, b);
+        return;
+    }
+    for (unsigned edge = 0; edge < 2; edge++) {
+        struct ir_block *to = ir_block_at(o->ir, b->succ[edge]);
+        if (places[edge] != UINT32_MAX && (to->mark == AWAY || has_phis(o->ir, to))) {
+            go(o, b, edge, places[edge]);
+        }
     }
 }

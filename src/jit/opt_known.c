@@ -223,7 +223,6 @@ static struct opt_fact multiply_high(struct opt_fact a, struct opt_fact b)
         *out = (fact);                                                                                       \
     }
 #define LOW(operand) opt_low(*(operand), v->width)
-TRANSFER(of_add, add(LOW(a), LOW(b), v->width))
 TRANSFER(of_sub, subtract(LOW(a), LOW(b), v->width))
 TRANSFER(of_mul, multiply(LOW(a), LOW(b), v->width))
 TRANSFER(of_and, and(LOW(a), LOW(b)))
@@ -250,6 +249,18 @@ TRANSFER(of_width, bits(fold_mask(v->width)))
 TRANSFER(of_anything, OPT_TOP)
 TRANSFER(of_select, opt_low(opt_join(*a, *b), v->width)) // c and d
 #undef TRANSFER
+
+// Addresses are sums of what can be anything and a number: only how it is aligned remains.
+static void of_add(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,
+                   struct opt_fact *out)
+{
+    if (v->width == 64 && a->min == 0 && a->max == UINT64_MAX && b->min != 0 && b->min <= b->max) {
+        uint64_t either = a->may | b->may;
+        *out = bits(UINT64_MAX << __builtin_ctzll(either));
+        return;
+    }
+    *out = add(LOW(a), LOW(b), v->width);
+}
 
 static void of_lea(const struct ir_value *v, const struct opt_fact *a, const struct opt_fact *b,
                    struct opt_fact *out)

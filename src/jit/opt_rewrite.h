@@ -15,17 +15,18 @@ struct rewrite {
     uint64_t number;        // b, in the width, where it is a constant
     bool has_number;
 };
-static inline void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value)
+static inline void rewrite_init(struct rewrite *r, struct opt *o, uint32_t value, struct ir_value *v)
 {
-    struct ir_value *v = ir_at(o->ir, value);
+    struct ir_value *top = o->ir->top, *a = top - v->a, *b = top - v->b;
+    uint64_t mask = fold_mask(v->width);
     r->o = o;
     r->value = value;
     r->v = v;
-    r->a = ir_at(o->ir, v->a);
-    r->b = ir_at(o->ir, v->b);
-    r->mask = fold_mask(v->width);
-    r->has_number = r->b->op == IR_CONST;
-    r->number = (uint64_t)r->b->imm & r->mask;
+    r->a = a;
+    r->b = b;
+    r->mask = mask;
+    r->has_number = b->op == IR_CONST;
+    r->number = (uint64_t)b->imm & mask;
 }
 // Facts of the low `width` bits of its operands.
 static inline struct opt_fact rewrite_fact_a(const struct rewrite *r)

@@ -6,10 +6,13 @@
 
 #define TRIES 8 // rules for one value
 
-static inline void resolve(const struct ir *ir, const struct ir_value *top, uint32_t *operand)
+// Two operands that stand together; where there is none, IR_NONE, which is no COPY.
+static inline void resolve_pair(const struct ir *ir, const struct ir_value *top, uint32_t *first)
 {
-    if ((top - *operand)->op == IR_COPY) { // seldom
-        *operand = ir_resolve(ir, *operand);
+    bool copy = ((top - first[0])->op == IR_COPY) | ((top - first[1])->op == IR_COPY);
+    if (copy) { // seldom
+        first[0] = ir_resolve(ir, first[0]);
+        first[1] = ir_resolve(ir, first[1]);
     }
 }
 
@@ -17,7 +20,7 @@ static inline void resolve_operands(const struct ir *ir, struct ir_value *v)
 {
     uint32_t count = ir_operand_count(v), *operands = ir_operands(ir, v);
     for (uint32_t i = 0; i < count; i++) {
-        resolve(ir, ir->top, &operands[i]);
+        operands[i] = ir_resolve(ir, operands[i]);
     }
 }
 
@@ -45,15 +48,16 @@ static const uint8_t rules[IR_OP_COUNT] = {
     [IR_SELECT] = COMPARE,
 };
 
-// Constants come second, and else the older value first, so that equal operations look equal.
-static inline void order_operands(const struct ir *ir, struct ir_value *v)
+// Constants come second, and else the older value first, so that equal operations look equal. Without
+// branches: nobody can tell which way they go.
+static inline void order_operands(const struct ir_value *top, struct ir_value *v)
 {
-    bool number_a = ir_at(ir, v->a)->op == IR_CONST, number_b = ir_at(ir, v->b)->op == IR_CONST;
-    if (number_a == number_b ? v->a > v->b : number_a) {
-        uint32_t first = v->b;
-        v->b = v->a;
-        v->a = first;
-    }
+    uint32_t a = v->a, b = v->b;
+    bool number_a = (top - a)->op == IR_CONST, number_b = (top - b)->op == IR_CONST;
+    bool swapped = (number_a & !number_b) | ((number_a == number_b) & (a > b));
+    uint32_t change = (a ^ b) & (0 - (uint32_t)swapped);
+    v->a = a ^ change;
+    v->b = b ^ change;
 }
 
 // Shifts both ways, or a shift by all but the highest byte, which ends a count of bits: others need no look.
@@ -74,10 +78,10 @@ static inline bool apply(struct opt *o, uint32_t value, struct ir_value *v)
         return false;
     }
     if ((set & ORDER) != 0) {
-        order_operands(o->ir, v);
+        order_operands(o->ir->top, v);
     }
     struct rewrite r;
-    rewrite_init(&r, o, value);
+    rewrite_init(&r, o, value, v);
     if ((set & ALGEBRA) != 0) {
         return opt_algebra(&r) || ((set & ROTATIONS) != 0 && may_rotate(&r) && opt_rotations(&r));
     }
@@ -119,13 +123,18 @@ static inline bool fold(struct opt *o, uint32_t value, const struct ir_value *v)
     return fold_known(o, value);
 }
 
+#define BIT(op) ((uint64_t)1 << IR_##op)
+
 // Memory takes the low bits: extensions in front of a store do not matter.
-static void simplify_store(struct opt *o, struct ir_value *v)
+static inline void simplify_store(struct opt *o, struct ir_value *v)
 {
     for (unsigned n = 0; n < 2 && (v->flags & IR_IMM) == 0; n++) {
         const struct ir_value *c = ir_at(o->ir, v->c);
+        if (((BIT(ZEXT) | BIT(SEXT) | BIT(AND)) >> c->op & 1) == 0) {
+            return;
+        }
         int64_t number;
-        bool extended = (c->op == IR_ZEXT || c->op == IR_SEXT) && c->imm >= v->width;
+        bool extended = c->op != IR_AND && c->imm >= v->width;
         bool masked = c->op == IR_AND && c->width >= v->width && ir_is_const(o->ir, c->b, &number) &&
                       (~(uint64_t)number & fold_mask(v->width)) == 0;
         if (!extended && !masked) {
@@ -154,10 +163,26 @@ static inline void apply_rules(struct opt *o, uint32_t value, struct ir_value *v
     }
 }
 
-static inline void rewrite_pure(struct opt *o, uint32_t value, struct ir_value *v)
+// What can be anything, as the frame and packets are, plus a number: no rule has anything to say, and so
+// nothing is known of it.
+static inline bool is_plain_sum(const struct opt *o, const struct ir_value *top, const struct ir_value *v)
 {
-    apply_rules(o, value, v);
+    const struct ir_value *a = top - v->a, *b = top - v->b;
+    const struct opt_fact *fact = opt_fact_at(o, v->a);
+    bool plain = (v->op == IR_ADD) & (v->width == 64) & (b->op == IR_CONST) & (b->imm != 0);
+    return plain && ((a->op != IR_ADD) | (a->uses > 1)) && fact->min == 0 && fact->max == UINT64_MAX;
+}
+
+static inline void rewrite_pure(struct opt *o, const struct ir_value *top, uint32_t value, struct ir_value *v)
+{
     struct opt_fact *fact = &o->facts[value];
+    if (is_plain_sum(o, top, v)) {
+        *fact = OPT_TOP;
+        number(o, value, v);
+        return;
+    }
+    apply_rules(o, value, v);
+    fact = &o->facts[value]; // there may be new values
     if (v->op == IR_COPY) {
         return; // users ask for the value behind it
     }
@@ -169,23 +194,59 @@ static inline void rewrite_pure(struct opt *o, uint32_t value, struct ir_value *
     number(o, value, v);
 }
 
-static inline void rewrite_branch(struct opt *o, uint32_t value, struct ir_value *v)
+// Operations that rules of opt_compare look for where something is compared with a number.
+#define LOOKED_AT                                                                                            \
+    (BIT(CONST) | BIT(ADD) | BIT(SUB) | BIT(AND) | BIT(XOR) | BIT(SHL) | BIT(ZEXT) | BIT(SEXT) |             \
+     BIT(BSWAP) | BIT(LOADS))
+
+// Values with this fact, in as many bits as are compared, are on both sides of `number`, which is not one
+// that makes an order an equality.
+static inline bool is_open(unsigned cond, uint64_t may, uint64_t min, uint64_t max, uint64_t number)
 {
-    if ((v->flags & IR_IMM) != 0) {
+    bool above = number >= min, below = number <= max;
+    bool equality = above & below & ((number & ~may) == 0) & (min != max);
+    bool less = (number > min) & below & (number > 1), most = above & (number < max) & (number > 0);
+    return ((unsigned)equality | (unsigned)less << 1 | (unsigned)most << 2) >> (cond >> 1) & 1;
+}
+
+// A comparison with a number of which opt_compare would find nothing more to say, as of most. What has no
+// upper half is compared in 32 bits.
+static inline bool says_nothing(const struct opt *o, const struct ir_value *top, struct ir_value *v)
+{
+    const struct ir_value *b = top - v->b;
+    const struct opt_fact *fact = opt_fact_at(o, v->a);
+    uint64_t number = (uint64_t)b->imm & fold_mask(v->cwidth);
+    bool plain = (v->cond <= IR_UGT) & (b->op == IR_CONST) & ((LOOKED_AT >> (top - v->a)->op & 1) == 0);
+    if (!plain || fact->min > fact->max) {
+        return false;
+    }
+    if (v->cwidth == 32 && fact->max > UINT32_MAX) {
+        uint64_t may = (uint32_t)fact->may;
+        return fact->min <= UINT32_MAX && is_open(v->cond, may, 0, may, number);
+    }
+    bool open = is_open(v->cond, fact->may, fact->min, fact->max, number);
+    v->cwidth = open && fact->max <= UINT32_MAX ? 32 : v->cwidth; // and so is the number
+    return open;
+}
+
+static inline void rewrite_branch(struct opt *o, const struct ir_value *top, uint32_t value,
+                                  struct ir_value *v)
+{
+    if ((v->flags & IR_IMM) != 0 || says_nothing(o, top, v)) {
         return;
     }
     o->pc = v->pc;
     struct rewrite r;
-    rewrite_init(&r, o, value);
+    rewrite_init(&r, o, value, v);
     for (unsigned n = 1; opt_compare(&r) && n < TRIES && !o->full; n++) {
-        rewrite_init(&r, o, value);
+        rewrite_init(&r, o, value, v);
     }
 }
 
 // What the walk does with operations.
-enum { OTHER, CONSTANT, PURE, BRANCH, LOAD, STORE, ATOMIC, COPY };
+enum { OTHER, NOTHING, CONSTANT, ADDRESS, PURE, BRANCH, LOAD, STORE, ATOMIC };
 static const uint8_t kinds[IR_OP_COUNT] = {
-    [IR_CONST] = CONSTANT,    [IR_FRAME] = PURE,        [IR_MAP] = PURE,          [IR_ADD] = PURE,
+    [IR_CONST] = CONSTANT,    [IR_FRAME] = ADDRESS,     [IR_MAP] = ADDRESS,       [IR_ADD] = PURE,
     [IR_SUB] = PURE,          [IR_MUL] = PURE,          [IR_AND] = PURE,          [IR_OR] = PURE,
     [IR_XOR] = PURE,          [IR_SHL] = PURE,          [IR_SHR] = PURE,          [IR_SAR] = PURE,
     [IR_ROL] = PURE,          [IR_UDIV] = PURE,         [IR_UMOD] = PURE,         [IR_SDIV] = PURE,
@@ -196,71 +257,95 @@ static const uint8_t kinds[IR_OP_COUNT] = {
     [IR_LOADBE] = LOAD,       [IR_STORE] = STORE,       [IR_ATOMIC_ADD] = ATOMIC, [IR_ATOMIC_OR] = ATOMIC,
     [IR_ATOMIC_AND] = ATOMIC, [IR_ATOMIC_XOR] = ATOMIC, [IR_FETCH_ADD] = ATOMIC,  [IR_FETCH_OR] = ATOMIC,
     [IR_FETCH_AND] = ATOMIC,  [IR_FETCH_XOR] = ATOMIC,  [IR_XCHG] = ATOMIC,       [IR_CMPXCHG] = ATOMIC,
-    [IR_COPY] = COPY,
+    [IR_COPY] = NOTHING,      [IR_JUMP] = NOTHING,
 };
 
-static inline void rewrite(struct opt *o, uint32_t value, struct ir_value *v)
+static inline void rewrite_memory(struct opt *o, const struct ir_value *top, unsigned kind, uint32_t value,
+                                  struct ir_value *v)
+{
+    resolve_pair(o->ir, top, &v->a);
+    if (kind != LOAD) {
+        v->c = ir_resolve(o->ir, v->c);
+        simplify_store(o, v);
+    }
+    if (kind != STORE) {
+        uint64_t mask = v->op == IR_LOADS ? UINT64_MAX : fold_mask(v->width);
+        o->facts[value] = (struct opt_fact){mask, 0, mask};
+    }
+}
+
+static inline void rewrite_constant(struct opt *o, uint32_t value, struct ir_value *v)
+{
+    o->facts[value] = opt_exactly((uint64_t)v->imm);
+    uint32_t same = opt_find_like(o, value, v, true);
+    if (same != IR_NONE) {
+        ir_become_copy(o->ir, value, same);
+    }
+}
+
+// `top`: of the values, which does not move.
+static inline void rewrite(struct opt *o, const struct ir_value *top, uint32_t value, struct ir_value *v)
+{
+    switch (kinds[v->op]) {
+    case CONSTANT: rewrite_constant(o, value, v); break;
+    case ADDRESS:
+        o->facts[value] = (struct opt_fact){UINT64_MAX, 1, UINT64_MAX};
+        number(o, value, v);
+        break;
+    case PURE:
+        resolve_pair(o->ir, top, &v->a);
+        if (v->op == IR_SELECT) {
+            resolve_pair(o->ir, top, &v->c);
+        }
+        rewrite_pure(o, top, value, v);
+        break;
+    case LOAD: rewrite_memory(o, top, LOAD, value, v); break;
+    case STORE: rewrite_memory(o, top, STORE, value, v); break;
+    case ATOMIC: rewrite_memory(o, top, ATOMIC, value, v); break;
+    case BRANCH:
+        resolve_pair(o->ir, top, &v->a);
+        rewrite_branch(o, top, value, v);
+        break;
+    case NOTHING: break;
+    default:
+        resolve_operands(o->ir, v);
+        o->facts[value] = OPT_TOP;
+        break;
+    }
+}
+
+// PHIs that can have one value only. Constants go behind all PHIs, of which `last` is the last.
+static void fold_phis(struct opt *o, uint32_t first, uint32_t last)
 {
     const struct ir *ir = o->ir;
-    const struct ir_value *top = ir->top;
-    unsigned kind = kinds[v->op];
-    if (kind == CONSTANT) {
-        o->facts[value] = opt_exactly((uint64_t)v->imm);
-        number(o, value, v);
-        return;
-    }
-    if (kind == OTHER) {
-        resolve_operands(ir, v);
-        o->facts[value] = OPT_TOP;
-        return;
-    }
-    resolve(ir, top, &v->a);
-    if (v->b != IR_NONE) {
-        resolve(ir, top, &v->b);
-    }
-    if (kind == LOAD) {
-        o->facts[value] = opt_result_fact(v);
-    } else if (kind == BRANCH) {
-        rewrite_branch(o, value, v);
-    } else if (kind == PURE) {
-        if (v->c != IR_NONE) {
-            resolve(ir, top, &v->c);
-            resolve(ir, top, &v->d);
+    uint32_t v = first;
+    for (bool done = false; !done; v = ir_next(ir, v)) {
+        const struct opt_fact *fact = opt_fact_at(o, v);
+        done = v == last;
+        if (ir_at(ir, v)->op != IR_PHI || fact->min != fact->max) {
+            continue;
         }
-        rewrite_pure(o, value, v);
-    } else if (kind != COPY) {
-        resolve(ir, top, &v->c);
-        simplify_store(o, v);
-        if (kind == ATOMIC) {
-            o->facts[value] = opt_result_fact(v);
+        o->pc = ir_at(ir, v)->pc;
+        uint32_t number = opt_make_const(o, fact->min);
+        if (number != IR_NONE) {
+            ir_become_copy(o->ir, v, number);
         }
     }
 }
 
-// PHIs that can have one value only. Constants go behind all PHIs.
-static void rewrite_phis(struct opt *o, uint32_t block)
+static inline void rewrite_phis(struct opt *o, const struct ir_value *top, uint32_t block)
 {
-    const struct ir *ir = o->ir;
-    uint32_t first = ir_block_at(ir, block)->first, last = IR_NONE;
-    for (uint32_t v = first; v != IR_NONE; v = ir_next(ir, v)) {
-        if (ir_at(ir, v)->op != IR_PHI && ir_at(ir, v)->op != IR_PARAM) {
-            break;
-        }
-        last = v;
+    uint32_t first = ir_block_at(o->ir, block)->first, last = IR_NONE;
+    const struct ir_value *v;
+    bool exact = false;
+    for (uint32_t n = first; (v = top - n)->op == IR_PHI || v->op == IR_PARAM; n = v->next) {
+        const struct opt_fact *fact = opt_fact_at(o, n);
+        exact |= fact->min == fact->max;
+        last = n;
     }
     o->prev = last;
-    for (uint32_t v = first; last != IR_NONE; v = ir_next(ir, v)) {
-        const struct opt_fact *fact = opt_fact_at(o, v);
-        if (ir_at(ir, v)->op == IR_PHI && fact->min == fact->max) {
-            o->pc = ir_at(ir, v)->pc;
-            uint32_t number = opt_make_const(o, fact->min);
-            if (number != IR_NONE) {
-                ir_become_copy(o->ir, v, number);
-            }
-        }
-        if (v == last) {
-            break;
-        }
+    if (exact) {
+        fold_phis(o, first, last);
     }
 }
 
@@ -269,15 +354,17 @@ static void rewrite_block(struct opt *o, uint32_t block)
     if (!opt_enter(o, block)) {
         return;
     }
-    const struct ir *ir = o->ir;
+    struct ir_value *const top = o->ir->top;
     o->block = block;
-    rewrite_phis(o, block);
-    uint32_t v = o->prev == IR_NONE ? ir_block_at(ir, block)->first : ir_at(ir, o->prev)->next;
-    while (v != IR_NONE) {
-        uint32_t next = ir_next(ir, v);
-        rewrite(o, v, ir_at(ir, v));
-        o->prev = v;
-        v = next;
+    rewrite_phis(o, top, block);
+    uint32_t n = o->prev == IR_NONE ? ir_block_at(o->ir, block)->first : (top - o->prev)->next;
+    while (n != IR_NONE) {
+        struct ir_value *v = top - n;
+        uint32_t next = v->next;
+        ir_prefetch(v);
+        rewrite(o, top, n, v);
+        o->prev = n;
+        n = next;
     }
     opt_leave(o, block);
 }

@@ -194,6 +194,49 @@ static void masks_in_front_of_shifts(void)
     }
 }
 
+// A part of v1 is compared with a number, and where each way goes with another one.
+static void check_compared(const char *cond, unsigned width, unsigned shift, uint64_t number, uint64_t bound)
+{
+    static const uint64_t parts[] = {0, 1, 2, 127, 128, 254, 255};
+    char text[512];
+    uint64_t wanted[ARRAY_SIZE(parts)];
+    (void)str_format(text, sizeof(text),
+                     "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #%u\n  v3 = shr64 v1, v2\n"
+                     "  v4 = const #%lld\n  v5 = const #%llu\n  branch %s%u v3, v4 -> b2, b3\n"
+                     "b2: <- b1\n  v7 = const #1\n  v8 = select64 ult64 v3, v5 ? v7 : v1\n  ret v8\n"
+                     "b3: <- b1\n  v10 = const #2\n  v11 = select64 ugt64 v3, v5 ? v10 : v1\n  ret v11\n",
+                     shift, (long long)number, (unsigned long long)bound, cond, width);
+    REQUIRE(fixture_parse(text));
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        wanted[i] = result_for(parts[i] * 0x0100000001000001);
+    }
+    REQUIRE(fixture_pass(opt_simplify));
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (result_for(parts[i] * 0x0100000001000001) != wanted[i]) {
+            test_fail(__FILE__, __LINE__, "%s%u with %llx after a shift by %u, then %llx: %llx", cond, width,
+                      (unsigned long long)number, shift, (unsigned long long)bound,
+                      (unsigned long long)parts[i]);
+        }
+    }
+}
+
+// Numbers at the ends of what the part can be, and beyond; the part has a byte, 40 bits, or all.
+static void comparisons_with_numbers(void)
+{
+    static const char *const conds[] = {"eq",  "ne",  "ult", "uge", "ule", "ugt",
+                                        "slt", "sge", "sle", "sgt", "set", "clear"};
+    static const uint64_t numbers[] = {0, 1, 2, 128, 255, 256, UINT64_MAX};
+    static const unsigned shifts[] = {56, 24, 0};
+    for (unsigned n = 0; n < 2 * ARRAY_SIZE(conds) * ARRAY_SIZE(numbers) * ARRAY_SIZE(shifts); n++) {
+        const char *cond = conds[n / 2 % ARRAY_SIZE(conds)];
+        uint64_t number = numbers[n / 2 / ARRAY_SIZE(conds) % ARRAY_SIZE(numbers)];
+        unsigned shift = shifts[n / 2 / ARRAY_SIZE(conds) / ARRAY_SIZE(numbers)];
+        for (unsigned i = 0; i < 3; i++) {
+            check_compared(cond, 32 << n % 2, shift, number, number + i - 1); // wraps
+        }
+    }
+}
+
 // The or has 32 bits only when it has been looked at: then it adds nothing.
 static bool is_simplified_again(unsigned stores)
 {
@@ -221,6 +264,7 @@ static void a_second_look_is_for_functions_with_many_changes(void)
 TEST_SUITE(opt_simplify)
 {
     RUN(masks_in_front_of_shifts);
+    RUN(comparisons_with_numbers);
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
         RUN_WITH(rules[i].name, check_rule, &rules[i]);
     }
