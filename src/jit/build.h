@@ -61,6 +61,7 @@ enum build_kind {
 struct build_block {
     uint8_t kind; // enum build_kind
     bool reached;
+    bool open;    // the walk that finds the order has not left it
     bool repeats; // an edge comes from a block that is not before it in the stream
     uint32_t pred_count;
     uint32_t copy;         // that it belongs to
@@ -94,6 +95,8 @@ struct build {
     uint32_t block_count;
     uint32_t reached_count, branch_count,
         edge_count;       // blocks that are reached, those with two ways, all ways
+    uint32_t *left;       // blocks that are reached, in the order in which the walk left them
+    bool loops;           // an edge leads back in the order
     uint32_t abort_block; // or BUILD_NONE
     uint32_t turn_count;
     uint64_t *leaders; // bits: slots at which blocks start
@@ -159,6 +162,20 @@ static inline bool build_vars_enter(struct build_vars *vars, uint32_t block)
 void build_vars_leave(struct build_vars *vars, uint32_t block);
 // Completes the PHIs, when all blocks were left: their operands are allocated at once.
 ebpf_result_t build_vars_fill(struct build_vars *vars) MUST_CHECK;
+
+// --- uses, behind that (build_settle.c) ----------------------------------------------------------
+
+struct build_settling {
+    struct ir *ir;
+    const uint32_t *users; // loads and stores that were; what they used has lost the uses
+    uint32_t user_count;
+    uint32_t first;  // value made since uses were right
+    uint32_t copies; // COPYs that were there before, linked by `d`; later all
+};
+// Needs a function that is acyclic and `whole`, whose uses were right before.
+void build_settle(struct build_settling *s);
+// Clears the links.
+void build_forget_copies(struct build_settling *s);
 
 // --- values (build_ssa.c) ------------------------------------------------------------------------
 

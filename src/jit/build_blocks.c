@@ -59,11 +59,11 @@ static ebpf_result_t mark_flow(struct build *b, uint32_t copy, uint32_t slot, co
 static ebpf_result_t mark_leaders_of(struct build *b, uint32_t copy)
 {
     const struct build_copy *c = &b->copies[copy];
-    const struct insn *insns = insn_of(b, copy, c->first);
+    const struct insn *const first = insn_of(b, copy, c->first), *const end = first + (c->end - c->first);
     mark_leader(b, c->first);
-    for (uint32_t i = 0; i < c->end - c->first; i++) {
-        if ((build_traits_of(&insns[i]) & BUILD_FLOW) != 0) {
-            TRY(mark_flow(b, copy, c->first + i, &insns[i]));
+    for (const struct insn *in = first; in < end; in++) {
+        if ((build_traits_of(in) & BUILD_FLOW) != 0) {
+            TRY(mark_flow(b, copy, c->first + (uint32_t)(in - first), in));
         }
     }
     return EBPF_SUCCESS;
@@ -73,7 +73,7 @@ static struct build_block *add_block(struct build *b, enum build_kind kind, uint
 {
     struct build_block *block = &b->blocks[b->block_count++];
     block->kind = (uint8_t)kind;
-    block->reached = block->repeats = false;
+    block->reached = block->repeats = block->open = false;
     block->pred_count = 0;
     block->copy = copy;
     block->first = block->end = first;
@@ -182,29 +182,54 @@ static ebpf_result_t connect(struct build *b, struct build_block *block)
     return find_block(b, block->copy, last, block->end, &block->succ[0]);
 }
 
-static ebpf_result_t follow(struct build *b, uint32_t *stack)
+struct step {
+    uint32_t block, next; // way that comes next
+};
+
+static ebpf_result_t arrive(struct build *b, uint32_t at)
 {
-    uint32_t depth = 1;
-    stack[0] = 0;
-    b->blocks[0].reached = true;
-    while (depth != 0) {
-        uint32_t at = stack[--depth];
-        struct build_block *block = &b->blocks[at];
-        TRY(connect(b, block));
-        b->reached_count++;
-        b->branch_count += block->succ[1] != BUILD_NONE;
-        for (unsigned i = 0; i < 2 && block->succ[i] != BUILD_NONE; i++) {
-            struct build_block *to = &b->blocks[block->succ[i]];
-            b->edge_count++;
-            to->pred_count++;
-            to->repeats |= block->succ[i] <= at;
-            if (!to->reached) {
-                to->reached = true;
-                stack[depth++] = block->succ[i];
-            }
-        }
-    }
+    struct build_block *block = &b->blocks[at];
+    TRY(connect(b, block));
+    block->reached = block->open = true;
+    b->branch_count += block->succ[1] != BUILD_NONE;
     return EBPF_SUCCESS;
+}
+
+static struct build_block *take_way(struct build *b, uint32_t from, uint32_t to)
+{
+    struct build_block *block = &b->blocks[to];
+    b->edge_count++;
+    b->loops |= block->open;
+    block->pred_count++;
+    block->repeats |= to <= from;
+    return block;
+}
+
+// Depth first, as ir_find_order goes.
+static ebpf_result_t follow(struct build *b, struct step *stack)
+{
+    struct step at = {0, 0};
+    uint32_t depth = 0;
+    TRY(arrive(b, 0));
+    for (;;) {
+        struct build_block *block = &b->blocks[at.block];
+        uint32_t to = at.next < 2 ? block->succ[at.next] : BUILD_NONE;
+        if (to != BUILD_NONE) {
+            at.next++;
+            if (!take_way(b, at.block, to)->reached) {
+                stack[depth++] = at;
+                at = (struct step){to, 0};
+                TRY(arrive(b, to));
+            }
+            continue;
+        }
+        block->open = false;
+        b->left[b->reached_count++] = at.block;
+        if (depth == 0) {
+            return EBPF_SUCCESS;
+        }
+        at = stack[--depth];
+    }
 }
 
 static ebpf_result_t mark_leaders(struct build *b, uint32_t slots)
@@ -227,8 +252,9 @@ ebpf_result_t build_find_blocks(struct build *b)
     TRY(mark_leaders(b, slots));
     uint32_t capacity = b->leader_count + b->turn_count + (b->abort_block != BUILD_NONE);
     b->blocks = jit_room(b->j, capacity, sizeof(*b->blocks));
-    uint32_t *stack = jit_room(b->j, capacity, sizeof(*stack));
-    if (b->blocks == NULL || stack == NULL) {
+    b->left = jit_room(b->j, capacity, sizeof(*b->left));
+    struct step *stack = jit_room(b->j, capacity, sizeof(*stack));
+    if (b->blocks == NULL || b->left == NULL || stack == NULL) {
         return EBPF_NO_MEMORY;
     }
     cut(b, slots);

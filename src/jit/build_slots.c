@@ -38,10 +38,13 @@ struct slots {
     int32_t start, end;  // offsets of the window: from the lowest frame on, all frames of the function
     struct byte *bytes;  // from the window's last byte down to where accesses reach: byte_count
     uint32_t byte_count; // of them; they are last in the workspace while they become more
-    uint32_t *places;    // by value: see pack
     uint32_t *users;     // loads and stores of one place, in order; in the end those of slots alone
-    uint16_t *number;    // of each user's access
+    uint32_t *addresses; // values whose ir_value.slot is their place (see pack); from the end of `users` down
+    uint32_t address_count;
+    uint16_t *number; // of each user's access
     uint32_t user_count;
+    bool counts; // uses, while it looks at all values
+    struct build_settling settling;
     uint8_t depth;                   // of the block that is looked at
     int32_t passed[INSN_MAX_FRAMES]; // by frame: lowest address that a helper gets
     uint32_t count;                  // of slots
@@ -82,9 +85,29 @@ static uint32_t pack(struct place p)
     return is_place(p) ? (uint32_t)(p.low + BIAS) << 16 | (uint32_t)(p.high + BIAS) : 0;
 }
 
+static inline uint32_t word_at(const struct slots *s, uint32_t value)
+{
+    return ir_at(s->ir, value)->slot;
+}
+
+static void set_place(struct slots *s, uint32_t value, struct place p)
+{
+    if (is_place(p)) {
+        *(s->addresses - s->address_count++) = value;
+        ir_at(s->ir, value)->slot = pack(p);
+    }
+}
+
+static void forget_places(struct slots *s)
+{
+    while (s->address_count != 0) {
+        ir_at(s->ir, *(s->addresses - --s->address_count))->slot = 0;
+    }
+}
+
 static struct place place_at(const struct slots *s, uint32_t value)
 {
-    uint32_t word = s->places[value];
+    uint32_t word = word_at(s, value);
     return word == 0 ? no_place
                      : (struct place){(int32_t)(word >> 16) - BIAS, (int32_t)(word & 0xffff) - BIAS};
 }
@@ -159,8 +182,7 @@ static void keep(struct slots *s, int64_t first, int64_t end)
 // 1 + place of the first byte in the list * 4 + logarithm of the bytes.
 static uint16_t access_number(const struct slots *s, int32_t at, unsigned bytes)
 {
-    unsigned log = bytes == 8 ? 3 : bytes == 4 ? 2 : bytes - 1;
-    return (uint16_t)(1 + (unsigned)(s->end - 1 - at) * 4 + log);
+    return (uint16_t)(1 + (unsigned)(s->end - 1 - at) * 4 + (unsigned)__builtin_ctz(bytes));
 }
 
 static uint32_t number_place(uint16_t number)
@@ -292,9 +314,12 @@ static void note_use(struct slots *s, uint32_t user, const struct ir_value *v, u
 // Nearly all users: a load or store at one place in the window.
 static bool note_plain(struct slots *s, uint32_t value, const struct ir_value *v)
 {
-    uint32_t word = s->places[v->a], bytes = v->width / 8u;
-    bool stores = v->op == IR_STORE && s->places[v->c] != 0;
-    if (!is_plain(v->op) || v->b != IR_NONE || stores || word == 0 || word >> 16 != (word & 0xffff)) {
+    if (!is_plain(v->op)) {
+        return false;
+    }
+    uint32_t word = word_at(s, v->a), bytes = v->width / 8u;
+    bool other = (v->b != IR_NONE) | (word_at(s, v->c) != 0) | (word == 0) | (word >> 16 != (word & 0xffff));
+    if (other) {
         return false;
     }
     int64_t at = (int64_t)(word >> 16) - BIAS + v->disp;
@@ -310,8 +335,9 @@ static bool note_sum(struct slots *s, uint32_t value, const struct ir_value *v)
 {
     bool wanted = s->wants_facts;
     s->wants_facts = false;
-    s->places[value] = pack(place_of(s, v));
-    bool is_address = s->wants_facts || s->places[value] != 0;
+    struct place p = place_of(s, v);
+    bool is_address = s->wants_facts || is_place(p);
+    set_place(s, value, p);
     s->wants_facts |= wanted;
     return is_address;
 }
@@ -325,77 +351,128 @@ static void note_user(struct slots *s, uint32_t value, struct ir_value *v)
     const uint32_t *operands = ir_operands(s->ir, v);
     uint32_t count = ir_operand_count(v);
     for (uint32_t i = 0; i < count; i++) {
-        if (s->places[operands[i]] != 0) {
+        if (word_at(s, operands[i]) != 0) {
             note_use(s, value, v, i, place_at(s, operands[i]));
         }
     }
 }
 
-static bool uses_address(const struct slots *s, struct ir_value *v)
+// Whether an operand is an address; each has one use more when they are counted.
+static uint32_t look_at_list(struct slots *s, const struct ir_value *v)
 {
-    const uint32_t *operands = ir_operands(s->ir, v);
-    uint32_t count = ir_operand_count(v), any = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        any |= s->places[operands[i]];
+    const uint32_t *list = ir_pool(s->ir, v);
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < v->b; i++) {
+        struct ir_value *operand = ir_at(s->ir, list[i]);
+        operand->uses += s->counts;
+        any |= operand->slot;
     }
-    return any != 0;
+    return any;
 }
 
-// The same, or perhaps more: fields that are no operands are looked at too.
-static inline bool may_use_address(const struct slots *s, struct ir_value *v)
+// The same. Fields that are no operands are IR_NONE.
+static inline uint32_t look_at_fields(struct ir_value *top, const struct ir_value *v, uint32_t counts)
 {
-    if (ir_op_info(v->op)->operands[0] == 'p') {
-        return uses_address(s, v);
+    struct ir_value *a = top - v->a, *b = top - v->b;
+    uint32_t any = a->slot | b->slot;
+    a->uses += counts;
+    b->uses += counts;
+    if ((v->c | v->d) != IR_NONE) {
+        struct ir_value *c = top - v->c, *d = top - v->d;
+        any |= c->slot | d->slot;
+        c->uses += counts;
+        d->uses += counts;
     }
-    return (s->places[v->a] | s->places[v->b] | s->places[v->c] | s->places[v->d]) != 0;
+    return any;
 }
 
-static void note_block(struct slots *s, const struct ir_block *block)
+// What makes an address, and a COPY of what is none.
+static void note_special(struct slots *s, uint32_t value, struct ir_value *v)
 {
+    if (v->op == IR_COPY) {
+        v->d = s->settling.copies;
+        s->settling.copies = value;
+    } else if (v->op == IR_FRAME || v->imm == 6) {
+        set_place(s, value, (struct place){0, 0});
+    }
+}
+
+// PHIs come later.
+static inline void note_block(struct slots *s, const struct ir_block *block, const uint32_t counts)
+{
+    struct ir_value *const top = s->ir->top, *v;
+    const uint64_t special = (uint64_t)1 << s->op | (uint64_t)counts << IR_COPY;
     s->depth = block->depth;
-    for (uint32_t at = block->first; at != IR_NONE; at = ir_next(s->ir, at)) {
-        struct ir_value *v = ir_at(s->ir, at);
-        if (ir_op_info(v->op)->count == 0) {
-            bool base = v->op == s->op && (v->op == IR_FRAME || v->imm == 6);
-            s->places[at] = base ? pack((struct place){0, 0}) : 0;
-        } else if (may_use_address(s, v)) {
+    for (uint32_t at = block->first; at != IR_NONE; at = v->next) {
+        v = top - at;
+        ir_prefetch(v);
+        v->uses &= counts - 1;
+        uint32_t any;
+        if (__builtin_expect(ir_op_info(v->op)->listed, 0)) {
+            any = v->op == IR_PHI ? 0 : look_at_list(s, v);
+        } else {
+            any = look_at_fields(top, v, counts);
+        }
+        if (any != 0) {
             note_user(s, at, v);
+        } else if ((special >> v->op & 1) != 0) {
+            note_special(s, at, v);
         }
     }
 }
 
-// PHIs may use what comes later: they are looked at again when all places are known.
-static bool joins_addresses(const struct slots *s)
+// PHIs may use what comes later: they are looked at when all places are known.
+static bool joins_addresses(struct slots *s)
 {
     const struct ir *ir = s->ir;
+    uint32_t any = 0;
     for (uint32_t i = 0; i < ir->order_count; i++) {
         uint32_t v = ir_block_at(ir, ir->order[i])->first;
         ir_prefetch_first(ir, i + IR_AHEAD / 4);
         for (; ir_at(ir, v)->op == IR_PHI; v = ir_next(ir, v)) {
-            if (uses_address(s, ir_at(ir, v))) {
-                return true;
-            }
+            any |= look_at_list(s, ir_at(ir, v));
         }
     }
-    return false;
+    return any != 0;
+}
+
+static void finish_counts(struct slots *s)
+{
+    struct ir *ir = s->ir;
+    ir->counted = true;
+    ir->params = 0;
+    for (uint32_t v = ir_block_at(ir, ir->entry)->first; ir_at(ir, v)->op == IR_PARAM; v = ir_next(ir, v)) {
+        ir->params |= (uint32_t)1 << ir_at(ir, v)->imm;
+    }
 }
 
 static ebpf_result_t analyse(struct slots *s)
 {
-    s->places = jit_alloc(s->j, s->ir->value_count, sizeof(*s->places));
     s->bytes = jit_room(s->j, 0, sizeof(*s->bytes));
-    if (s->places == NULL || s->bytes == NULL) {
+    if (s->bytes == NULL) {
         return EBPF_NO_MEMORY;
     }
+    forget_places(s);
+    s->counts = s->ir->whole && !s->ir->counted && jit_has_pass(s->j, JIT_PASS_SIMPLIFY); // which needs them
     for (uint32_t f = 0; f < INSN_MAX_FRAMES; f++) {
         s->passed[f] = INT32_MAX;
     }
     s->byte_count = s->user_count = 0;
     s->wants_facts = false;
     for (uint32_t i = 0; i < s->ir->order_count && !s->lost; i++) {
-        note_block(s, ir_block_at(s->ir, s->ir->order[i]));
+        const struct ir_block *block = ir_block_at(s->ir, s->ir->order[i]);
+        if (s->counts) {
+            note_block(s, block, 1);
+        } else {
+            note_block(s, block, 0);
+        }
     }
-    s->lost = s->lost || joins_addresses(s);
+    if (!s->lost) {
+        s->lost = joins_addresses(s);
+        if (s->counts) {
+            finish_counts(s);
+        }
+    }
     return s->full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
@@ -530,6 +607,11 @@ static void find_live(struct slots *s)
     }
 }
 
+static void use_less(const struct slots *s, uint32_t value)
+{
+    ir_at(s->ir, value)->uses--;
+}
+
 static void store(struct slots *s, uint32_t value, uint32_t slot)
 {
     struct ir_value *v = ir_at(s->ir, value);
@@ -537,7 +619,9 @@ static void store(struct slots *s, uint32_t value, uint32_t slot)
     uint32_t stored = v->c;
     int64_t number = v->imm;
     s->vars.now[slot] = value;
+    use_less(s, v->a);
     if ((v->flags & IR_IMM) != 0 || ir_is_const(s->ir, stored, &number)) {
+        use_less(s, stored);
         ir_become_const(s->ir, value, (int64_t)((uint64_t)number & mask));
         return;
     }
@@ -554,7 +638,9 @@ static void load(struct slots *s, uint32_t value, uint32_t slot)
     struct ir_value *v = ir_at(s->ir, value);
     bool extends = v->op == IR_LOADS;
     uint8_t width = v->width;
+    use_less(s, v->a);
     ir_become_copy(s->ir, value, s->vars.now[slot]);
+    ir_at(s->ir, v->a)->uses++;
     if (extends) {
         v->op = IR_SEXT;
         v->imm = width;
@@ -584,49 +670,60 @@ static ebpf_result_t rename_block(struct slots *s, uint32_t block, uint32_t *at)
         return EBPF_NO_MEMORY;
     }
     for (; is_next_in(s, *at, block); ++*at) {
-        const struct ir_value *v = ir_at(s->ir, s->users[*at]);
+        struct ir_value *v = ir_at(s->ir, s->users[*at]);
+        uint32_t slot = v->mark;
+        v->mark = 0;
         if (v->op == IR_STORE) {
-            store(s, s->users[*at], v->mark);
+            store(s, s->users[*at], slot);
         } else {
-            load(s, s->users[*at], v->mark);
+            load(s, s->users[*at], slot);
         }
     }
     build_vars_leave(&s->vars, block);
     return EBPF_SUCCESS;
 }
 
+// --- all together --------------------------------------------------------------------------------
+
 // Only the operands of PHIs stay in the workspace.
-static ebpf_result_t fill(struct slots *s, size_t mark)
+static void move_down(struct slots *s, size_t mark, size_t from)
 {
     struct jit_memory *m = &s->j->memory;
-    size_t from = m->used;
-    TRY(build_vars_fill(&s->vars));
     memmove(m->base + mark, m->base + from, m->used - from);
     for (uint32_t v = s->first; v < s->ir->value_count; v++) {
         struct ir_value *phi = ir_at(s->ir, v);
         phi->a -= phi->op == IR_PHI ? (uint32_t)((from - mark) / sizeof(uint32_t)) : 0;
     }
     jit_rewind(s->j, m->used - (from - mark));
-    return EBPF_SUCCESS;
 }
 
 // `mark`: of the workspace, before anything of this pass.
 static ebpf_result_t rename(struct slots *s, size_t mark)
 {
+    struct jit *j = s->j;
     uint32_t at = 0;
     s->first = s->ir->value_count;
-    TRY(build_vars_init(&s->vars, s->j, s->count, s->ir->block_count));
+    TRY(build_vars_init(&s->vars, j, s->count, s->ir->block_count));
     find_live(s);
     build_vars_find_mods(&s->vars);
     for (uint32_t i = 0; i < s->ir->order_count; i++) {
         TRY(rename_block(s, s->ir->order[i], &at));
     }
-    TRY(fill(s, mark));
-    s->j->changes++;
-    return ir_clean(s->j);
+    size_t from = j->memory.used;
+    bool settles = s->counts && s->ir->acyclic;
+    TRY(build_vars_fill(&s->vars));
+    s->ir->counted = s->ir->tidy = false;
+    if (settles) {
+        s->settling.users = s->users;
+        s->settling.user_count = s->user_count;
+        s->settling.first = s->first;
+        build_settle(&s->settling);
+    }
+    build_forget_copies(&s->settling);
+    move_down(s, mark, from);
+    j->changes++;
+    return settles ? EBPF_SUCCESS : ir_clean(j);
 }
-
-// --- all together --------------------------------------------------------------------------------
 
 static ebpf_result_t decide(struct slots *s)
 {
@@ -637,6 +734,7 @@ static ebpf_result_t decide(struct slots *s)
         s->has_facts = true;
         TRY(analyse(s));
     }
+    forget_places(s);
     s->open = !s->late && (s->lost || s->wants_facts);
     if (!s->lost && !s->open) {
         choose(s);
@@ -658,8 +756,10 @@ static ebpf_result_t find_slots(struct slots *s)
     if (s->users == NULL || s->number == NULL) {
         return EBPF_NO_MEMORY;
     }
+    s->addresses = s->users + j->ir.value_count - 1;
     TRY(decide(s));
     if (s->count == 0) {
+        build_forget_copies(&s->settling);
         jit_rewind(j, mark);
         return EBPF_SUCCESS;
     }
@@ -673,6 +773,7 @@ static ebpf_result_t run(struct jit *j, bool late)
     int32_t window = (int32_t)align_up(j->ir.frame_low, INSN_STACK_SIZE); // as the build left it
     struct slots s = {.j = j,
                       .ir = &j->ir,
+                      .settling = {.ir = &j->ir},
                       .late = late,
                       .op = native ? IR_FRAME : IR_PARAM,
                       .start = native ? -window : -(int32_t)INSN_STACK_SIZE};

@@ -155,13 +155,30 @@ static void connect_blocks(struct build *b)
     }
 }
 
+// What ir_find_order would find.
+static void set_order(struct build *b)
+{
+    struct ir *ir = &b->j->ir;
+    ir->order_count = 0;
+    if (ir->entry != b->blocks[0].ir) {
+        ir_block_at(ir, ir->entry)->order = ir->order_count;
+        ir->order[ir->order_count++] = ir->entry;
+    }
+    for (uint32_t i = b->reached_count; i-- > 0;) {
+        uint32_t block = b->blocks[b->left[i]].ir, place = ir->order_count++;
+        ir->order[place] = block;
+        ir_block_at(ir, block)->order = place;
+    }
+    ir->acyclic = !b->loops;
+}
+
 static ebpf_result_t make_graph(struct build *b, uint32_t blocks)
 {
     uint32_t *preds;
     TRY(make_room(b, blocks, &preds));
     make_blocks(b, preds);
     connect_blocks(b);
-    TRY(ir_find_order(b->j));
+    set_order(b);
     return ir_find_loops(b->j);
 }
 
@@ -245,5 +262,6 @@ ebpf_result_t build_values(struct build *b)
     }
     TRY(build_vars_fill(&b->vars));
     ir_move_down(b->j, b->mark, from);
+    ir->whole = true;
     return EBPF_SUCCESS;
 }

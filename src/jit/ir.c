@@ -67,7 +67,10 @@ void ir_move_down(struct jit *j, size_t mark, size_t from)
     struct jit_memory *m = &j->memory;
     struct ir *ir = &j->ir;
     size_t down = from - mark;
-    memmove(m->base + mark, m->base + from, m->used - from);
+    uint8_t *blocks_end = (uint8_t *)(ir->blocks + ir->block_count); // what is not in use stays behind
+    uint8_t *rest = (uint8_t *)(ir->blocks + ir->block_capacity), *end = m->base + m->used;
+    memmove(m->base + mark, m->base + from, (size_t)(blocks_end - (m->base + from)));
+    memmove(rest - down, rest, (size_t)(end - rest));
     ir->pool = (uint32_t *)(void *)(m->base + mark);
     ir->blocks = (struct ir_block *)(void *)((uint8_t *)ir->blocks - down);
     ir->order = (uint32_t *)(void *)((uint8_t *)ir->order - down);

@@ -137,6 +137,7 @@ struct ir {
     bool acyclic;       // no edge leads back in `order`: ir_find_order saw none
     bool counted;       // uses are right: nothing has changed them since ir_clean or ir_count_uses
     bool tidy;          // so they are, and ir_clean would find nothing to do
+    bool whole;         // all values are in blocks: the build made them, and none was taken out
     bool has_calls;     // calls another function
     uint32_t helpers;   // HELPERs that build_function made, the last one first, linked by ir_value.slot
     bool is_entry;

@@ -235,23 +235,44 @@ static const char *check_sum(const struct ir *ir, uint32_t block)
     return ir_block_at(ir, block)->extra == 0 ? NULL : "a block is reached from others than its predecessors";
 }
 
-// Uses that values have, less those that they say.
-static const char *check_uses(const struct ir *ir)
+static uint32_t sum_operands(const struct ir *ir, struct ir_value *v, bool forwards)
 {
-    uint32_t sum = 0, params = 0;
-    for (uint32_t i = 0; i < ir->order_count && ir->counted; i++) {
+    const uint32_t *list = ir_operands(ir, v);
+    uint32_t count = ir_operand_count(v), sum = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t operand = forwards ? ir_resolve(ir, list[k]) : list[k];
+        sum += operand != IR_NONE ? hash_of(operand) : 0;
+    }
+    return sum;
+}
+
+// Uses that values have, less those that they say. With `forwards`, those of a COPY are those of what is
+// behind it.
+static uint32_t sum_uses(const struct ir *ir, bool forwards)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
         for (uint32_t n = ir_block_at(ir, ir->order[i])->first; n != IR_NONE; n = ir_next(ir, n)) {
             struct ir_value *v = ir_at(ir, n);
-            const uint32_t *list = ir_operands(ir, v);
-            uint32_t count = ir_operand_count(v);
-            for (uint32_t k = 0; k < count; k++) {
-                sum += list[k] != IR_NONE ? hash_of(list[k]) : 0;
+            if (!forwards || v->op != IR_COPY) {
+                sum += sum_operands(ir, v, forwards) - v->uses * hash_of(n);
             }
-            sum -= v->uses * hash_of(n);
-            params |= v->op == IR_PARAM && v->uses != 0 ? (uint32_t)1 << v->imm : 0;
         }
     }
-    return sum == 0 && (params & ~ir->params) == 0 ? NULL : "uses are counted wrong";
+    return sum;
+}
+
+static const char *check_uses(const struct ir *ir)
+{
+    if (!ir->counted) {
+        return NULL;
+    }
+    uint32_t params = 0;
+    for (uint32_t n = ir_block_at(ir, ir->entry)->first; ir_at(ir, n)->op == IR_PARAM; n = ir_next(ir, n)) {
+        params |= ir_at(ir, n)->uses != 0 ? (uint32_t)1 << ir_at(ir, n)->imm : 0;
+    }
+    bool right = sum_uses(ir, false) == 0 || sum_uses(ir, true) == 0; // build_slots leaves COPYs
+    return right && (params & ~ir->params) == 0 ? NULL : "uses are counted wrong";
 }
 
 static const char *check_tidy(const struct ir *ir)

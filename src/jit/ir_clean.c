@@ -413,6 +413,7 @@ ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narro
     }
     note_params(ir);
     ir->counted = true;
+    ir->whole = false;
     ir->tidy = !folded && !c.copies; // what was narrowed may have left PHIs of one value
     jit_rewind(j, mark);
     return EBPF_SUCCESS;

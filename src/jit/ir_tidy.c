@@ -32,6 +32,7 @@ void ir_release(struct ir_repair *r, uint32_t value)
         dead = v->slot;
         ir->params &= v->op == IR_PARAM ? ~((uint32_t)1 << v->imm) : UINT32_MAX;
         v->op = IR_NOP;
+        v->width = 64;
         ir_repair_block(r, v->block);
         for (uint32_t i = 0; i < count; i++) {
             use_less(r, operands[i], &dead);
