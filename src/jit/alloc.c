@@ -7,18 +7,14 @@
 
 static uint32_t limit(uint32_t registers, const struct jit *j)
 {
-    const uint8_t *order = j->target->preference;
-    uint32_t left = j->options->registers, set = 0;
+    uint32_t left = j->options->registers, others = registers;
     if (left == 0) {
         return registers;
     }
-    for (uint32_t i = 0; i < (uint32_t)__builtin_popcount(j->target->allocatable) && left != 0; i++) {
-        if ((registers & REG_SET(order[i])) != 0) {
-            set |= REG_SET(order[i]);
-            left--;
-        }
+    for (; others != 0 && left != 0; left--) {
+        others &= ~REG_SET(jit_preferred(j->target, others));
     }
-    return set;
+    return registers & ~others;
 }
 
 // --- result --------------------------------------------------------------------------------------

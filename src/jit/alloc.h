@@ -23,16 +23,17 @@ struct alloc_value {
     uint32_t length;   // about how many values it outlives
     uint32_t phi; // PHI of which it is an operand, or which its register goes to, on the most frequent edge
     union {
-        uint32_t seen; // until the walk is at its definition: block in which a use was seen last, and
-        uint32_t own;  // from then on: registers that it clobbers
+        uint32_t seen; // until lives are known: block in which it was seen last, and
+        uint32_t own;  // from its definition on: registers that it clobbers
     };
     union {
-        uint32_t last;    // that use
+        uint32_t last; // until the walk is at its definition: alloc_use_by of its last use in the block where
+                       // the walk is, or alloc_leaving; more: it was not seen there; and
         uint32_t clobber; // when it clobbers registers: the next one of its block that does
     };
     union {
-        uint32_t uses; // until the walk is at its definition: elsewhere and by moves, the first alloc_use
-        uint32_t slot; // from 1 on
+        uint32_t uses; // in functions with loops: elsewhere and by moves, the first alloc_use, and
+        uint32_t slot; // then: from 1 on
     };
     uint8_t reg;
     uint8_t hint;               // register that its uses like, or IR_REG_NONE
@@ -55,23 +56,23 @@ struct alloc_block {
     uint32_t first, end; // numbers of its values
     uint32_t clobbered;  // by all of them
     uint32_t clobber;    // the first one that clobbers something, or 0
-    uint32_t live;       // values that are live at its start: index of alloc_node, 0: end
-    uint32_t entered;    // the value that was found last to live at its start,
-    uint32_t left;       // and at its end; ALLOC_SPILLS: values that are made here may need slots
-    uint32_t often;      // alloc_weight of it: how often it runs
+    uint32_t live;       // values that are live at its start: the first one in alloc.lives, and until that
+    uint32_t live_end; // is known those that it uses and does not make, in alloc.exposed, any number of times
+    uint32_t entered;  // the value that was found last to live at its start, or to be made there;
+                       // ALLOC_SPILLS: values that are made here may need slots
+    uint32_t often;    // alloc_weight of it: how often it runs
 };
 
 #define ALLOC_SPILLS UINT32_MAX
-
-// Of a list: nodes are numbered from the start of the workspace.
-struct alloc_node {
-    uint32_t value, next;
-};
-// The last use in a block that has not the definition, or (user 0) one by the moves at the end of a block.
-struct alloc_use {
-    uint32_t user, block;
-    uint32_t next; // in units of 4 bytes from the start of the workspace, 0: end
-};
+// For alloc_value.last: the use by value n, and that it is live at the end of the block that ends before n.
+static inline uint32_t alloc_use_by(uint32_t n)
+{
+    return 2 * n + 1;
+}
+static inline uint32_t alloc_leaving(uint32_t n)
+{
+    return 2 * n;
+}
 
 // How much there is to allocate for. (alloc_sink.c)
 struct alloc_survey {
@@ -87,12 +88,10 @@ struct alloc {
     uint32_t value_count;
     uint32_t *operands;         // numbers of values, 0: none, or UNDEF; ALLOC_LAST: dead after it is read
     struct alloc_block *blocks; // as ir.blocks
-    uint32_t *stack;
-    uint32_t node, node_end;  // free nodes
-    uint32_t use, use_end;    // free uses
-    uint32_t nodes_left;      // that may be made
-    uint32_t chunk;           // of nodes or uses that are allocated at a time
-    bool full;                // there is no memory
+    uint32_t *exposed;          // by block: alloc_block.live
+    uint32_t exposed_count;
+    uint32_t passed;          // operands of PHIs
+    uint32_t *lives;          // by block: alloc_block.live
     uint32_t clobbered;       // by any value
     uint32_t *loop_registers; // by loop: registers of the PHIs at its head
     uint32_t spilled;         // how often a value went without a register
@@ -101,6 +100,11 @@ struct alloc {
 };
 #define ALLOC_LAST 0x80000000u
 
+// `x` or 0. Not `yes ? x : 0`, of which the compiler may make a branch that nobody can predict.
+static inline uint32_t alloc_if(bool yes, uint32_t x)
+{
+    return x & (0 - (uint32_t)yes);
+}
 static inline uint32_t alloc_weight(uint32_t often)
 {
     return (uint32_t)1 << (often & 31); // it is 0xff where nothing is wished, and not used then
@@ -118,25 +122,9 @@ static inline uint32_t alloc_operand_count(const struct alloc *a, uint32_t n)
 {
     return a->values[n + 1].operands - a->values[n].operands;
 }
-static inline struct alloc_node *alloc_node(const struct alloc *a, uint32_t node)
-{
-    return (struct alloc_node *)(void *)a->j->memory.base + node;
-}
-
-static inline struct alloc_use *alloc_use_at(const struct alloc *a, uint32_t use)
-{
-    return (struct alloc_use *)(void *)((uint32_t *)(void *)a->j->memory.base + use);
-}
-
-// Registers that values of the block before `end` clobber, from the first on that the walk has seen.
-uint32_t alloc_clobbers(const struct alloc *a, const struct alloc_block *b, uint32_t end);
-static inline uint32_t alloc_clobbered_by(const struct alloc *a, const struct alloc_block *b, uint32_t end)
-{
-    return b->clobber != 0 && b->clobber < end ? alloc_clobbers(a, b, end) : 0;
-}
-
 // CONST, MAP, FRAME: nothing is lost when they have no place.
-#define ALLOC_REMADE_OPS (OP_BIT(IR_CONST) | OP_BIT(IR_MAP) | OP_BIT(IR_FRAME))
+#define ALLOC_REMADE_OPS   (OP_BIT(IR_CONST) | OP_BIT(IR_MAP) | OP_BIT(IR_FRAME))
+#define ALLOC_NOT_KEPT_OPS (ALLOC_REMADE_OPS | OP_BIT(IR_UNDEF) | OP_BIT(IR_NOP))
 static inline bool alloc_is_remade(unsigned op)
 {
     return (ALLOC_REMADE_OPS >> op & 1) != 0;
@@ -146,10 +134,14 @@ static inline bool alloc_is_remade(unsigned op)
 #define ALLOC_MOVING_OPS                                                                                     \
     (OP_BIT(IR_PHI) | OP_BIT(IR_HELPER) | OP_BIT(IR_CALL) | OP_BIT(IR_CALL_LOCAL) | OP_BIT(IR_RET) |         \
      OP_BIT(IR_TAIL))
+static inline uint64_t alloc_moved_operands(unsigned op, uint32_t i)
+{
+    bool address = i == 0 && (ir_op_info(op)->flags & IR_ADDR) != 0;
+    return (ALLOC_MOVING_OPS >> op & 1) != 0 ? UINT64_MAX : address ? OP_BIT(IR_FRAME) : 0;
+}
 static inline bool alloc_is_moved(unsigned op, unsigned operand_op, uint32_t i)
 {
-    return (ALLOC_MOVING_OPS >> op & 1) != 0 ||
-           (operand_op == IR_FRAME && i == 0 && (ir_op_info(op)->flags & IR_ADDR) != 0);
+    return (alloc_moved_operands(op, i) >> operand_op & 1) != 0;
 }
 
 // The edge from `b` to `from` goes to `to`. (alloc_layout.c)
@@ -162,10 +154,11 @@ ebpf_result_t alloc_sink(struct jit *j, struct alloc_survey *survey) MUST_CHECK;
 // Numbers the values and finds what they need, what they would like and where they live; clears the blocks'
 // marks. (alloc_live.c)
 ebpf_result_t alloc_live(struct alloc *a, const struct alloc_survey *survey) MUST_CHECK;
-// Follows value n from its uses elsewhere up to its definition in block `home`: where it is live, and which
-// registers are clobbered meanwhile. The blocks on the way were walked already, `home` from its end to there.
-// (alloc_life.c)
-void alloc_follow(struct alloc *a, uint32_t n, uint32_t home);
+// Finds the values that are live at the starts of blocks: alloc_block.live, live_end; adds to their lengths.
+// Without loops, that is with ir.flow; *many: not found, there are too many. (alloc_life.c)
+ebpf_result_t alloc_sweep(struct alloc *a, bool *many) MUST_CHECK;
+// The same for any function; of too many, values that are left over are `alone`.
+ebpf_result_t alloc_follow(struct alloc *a) MUST_CHECK;
 // Gives registers out of `registers`, or when not all values get one, out of `spilling`; counts in a->spilled
 // who got none. Returns those that were given. (alloc_scan.c)
 uint32_t alloc_scan(struct alloc *a, uint32_t registers, uint32_t spilling);

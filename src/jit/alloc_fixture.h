@@ -49,13 +49,11 @@ static inline void toy_constrain(const struct jit *j, const struct ir_value *v, 
     }
 }
 
-static const uint8_t toy_preference[] = {0, 1, 2, 3, 4, 5};
 static const struct jit_target toy_target = {
     .name = "toy",
     .register_count = TOY_REGISTERS,
     .allocatable = 0x3f,
     .allocatable_spills = 0x1f,
-    .preference = toy_preference,
     .constrain = toy_constrain,
 };
 
@@ -119,6 +117,7 @@ static inline uint32_t fixture_edge_moves(void)
 // --- random functions ----------------------------------------------------------------------------
 
 static uint64_t fixture_state;
+static bool fixture_forward; // no loops
 
 static inline uint32_t fixture_pick(uint32_t count)
 {
@@ -128,12 +127,24 @@ static inline uint32_t fixture_pick(uint32_t count)
     return (uint32_t)((z ^ z >> 31) % count);
 }
 
+static inline void fixture_link_forward(struct ir_block *b, uint32_t block, uint32_t count)
+{
+    b->succ[0] = block + 1 + fixture_pick(min_u32(count - block, 4));
+    if (fixture_pick(3) != 0) {
+        b->succ[1] = block + 1 + fixture_pick(min_u32(count - block, 12));
+    }
+}
+
 static inline void fixture_link_block(struct ir *ir, uint32_t block, uint32_t count)
 {
     struct ir_block *b = ir_block_at(ir, block);
     uint32_t way = fixture_pick(8);
     if (block == count || way == 0) {
         return; // RET
+    }
+    if (fixture_forward) {
+        fixture_link_forward(b, block, count);
+        return;
     }
     b->succ[0] = way < 6 ? block + 1 : 2 + fixture_pick(count - 1);
     if (way % 2 != 0) { // often back to where it came from

@@ -33,8 +33,8 @@ static uint32_t needed(const struct hoist *h)
     const struct ir_block *from = ir_block_at(h->ir, h->from);
     const struct ir_value *branch = ir_at(h->ir, from->last);
     uint32_t other = from->succ[from->succ[0] == h->block ? 1 : 0], set = 0;
-    for (uint32_t node = a->blocks[other].live; node != 0; node = alloc_node(a, node)->next) {
-        uint8_t reg = a->values[alloc_node(a, node)->value].reg;
+    for (uint32_t i = a->blocks[other].live; i < a->blocks[other].live_end; i++) {
+        uint8_t reg = a->values[a->lives[i]].reg;
         set |= reg != IR_REG_NONE ? REG_SET(reg) : 0;
     }
     const uint32_t operands[] = {branch->a, branch->b};
@@ -88,7 +88,7 @@ static ebpf_result_t move_all(struct hoist *h)
 
 ebpf_result_t alloc_hoist(struct alloc *a)
 {
-    for (uint32_t i = 0; i < a->ir->order_count; i++) {
+    for (uint32_t i = 0; i < a->ir->order_count && !a->ir->acyclic; i++) {
         const struct ir_block *b = ir_block_at(a->ir, a->ir->order[i]);
         if (b->first != b->last) {
             continue;

@@ -280,23 +280,27 @@ static ebpf_result_t order_loops(struct jit *j, const uint32_t *post)
 static ebpf_result_t order_blocks(struct jit *j)
 {
     struct ir *ir = &j->ir;
+    uint32_t *flow = jit_room(j, ir->order_count, sizeof *flow), count = 0;
     size_t mark = j->memory.used;
     uint32_t *cold = jit_room(j, ir->order_count, sizeof *cold);
-    uint32_t count = 0;
-    for (uint32_t i = 0; cold != NULL && i < ir->order_count; i++) {
-        uint32_t block = ir->order[i];
+    if (flow == NULL || cold == NULL) {
+        return EBPF_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t block = flow[i] = ir->order[i];
         struct ir_block *b = &ir->blocks[block];
         b->cold = is_cold(ir, block, i);
         b->order = b->cold ? b->order : count;
         ir->order[count] = cold[i - count] = block;
         count += !b->cold;
     }
-    for (uint32_t i = 0; cold != NULL && count < ir->order_count; i++, count++) {
+    for (uint32_t i = 0; count < ir->order_count; i++, count++) {
         ir->order[count] = cold[i];
         ir->blocks[cold[i]].order = count;
     }
+    ir->flow = ir->acyclic ? flow : NULL; // there may be turns that are no loops
     jit_rewind(j, mark);
-    return cold != NULL ? EBPF_SUCCESS : EBPF_NO_MEMORY;
+    return EBPF_SUCCESS;
 }
 
 static ebpf_result_t order(struct jit *j, bool tables)
@@ -304,6 +308,7 @@ static ebpf_result_t order(struct jit *j, bool tables)
     struct ir *ir = &j->ir;
     size_t mark = j->memory.used;
     uint32_t *post = jit_room(j, ir->order_count, sizeof *post);
+    size_t kept = ir->acyclic ? j->memory.used : mark;
     uint32_t *stack = jit_room(j, tables ? ir->order_count : 0, sizeof *stack);
     if (post == NULL || stack == NULL) {
         return EBPF_NO_MEMORY;
@@ -319,7 +324,8 @@ static ebpf_result_t order(struct jit *j, bool tables)
     }
     TRY(order_loops(j, post));
     number_blocks(ir);
-    jit_rewind(j, mark);
+    ir->flow = ir->acyclic ? post : NULL;
+    jit_rewind(j, kept);
     return EBPF_SUCCESS;
 }
 

@@ -5,6 +5,7 @@
 #include "jit/alloc.h"
 
 #define LOOKED_AT 16 // operands of a PHI that is asked where it will be
+#define NOBODY    64 // registers, and room for IR_REG_NONE
 
 struct scan {
     struct alloc *a;
@@ -12,9 +13,9 @@ struct scan {
     uint32_t occupied;
     uint32_t given; // so far, in all blocks
     uint32_t block;
-    uint32_t weight;     // of it
-    uint32_t *of_loop;   // of alloc.loop_registers, for its loop
-    uint32_t holder[32]; // value in each occupied register
+    uint32_t weight;         // of it
+    uint32_t *of_loop;       // of alloc.loop_registers, for its loop
+    uint32_t holder[NOBODY]; // value in each occupied register
 };
 
 // --- registers -----------------------------------------------------------------------------------
@@ -32,14 +33,12 @@ static void start_block(struct scan *s, uint32_t block)
     s->of_loop = &a->loop_registers[ir_block_at(a->ir, block)->loop];
     uint32_t occupied = 0;
     const struct alloc_value *values = a->values;
-    const struct alloc_node *nodes = alloc_node(a, 0);
-    for (uint32_t node = a->blocks[block].live; node != 0; node = nodes[node].next) {
-        uint32_t n = nodes[node].value;
+    const uint32_t *live = a->lives + a->blocks[block].live, *end = a->lives + a->blocks[block].live_end;
+    for (; live != end; live++) {
+        uint32_t n = *live;
         uint8_t reg = values[n].reg;
-        if (reg != IR_REG_NONE) {
-            s->holder[reg] = n;
-            occupied |= REG_SET(reg);
-        }
+        s->holder[reg % NOBODY] = n;
+        occupied |= reg_set_of(reg);
     }
     s->occupied = occupied;
 }
@@ -151,11 +150,7 @@ static inline uint8_t preferred(const struct scan *s, const struct alloc_value *
 {
     uint32_t avoid = *s->of_loop | s->a->values[value->phi].forbid;
     uint32_t set = (allowed & ~avoid) != 0 ? allowed & ~avoid : allowed;
-    const uint8_t *reg = s->a->target->preference;
-    while ((set >> *reg & 1) == 0) {
-        reg++;
-    }
-    return *reg;
+    return jit_preferred(s->a->target, set);
 }
 
 // a is cheaper to do without than b.
@@ -169,7 +164,7 @@ ALLOC_RARE static void give_up(struct alloc *a, uint32_t n)
     a->values[n].reg = IR_REG_NONE;
     a->spilled++;
     a->alone = a->alone || a->values[n].alone;
-    a->blocks[alloc_ir(a, &a->values[n])->block].left = ALLOC_SPILLS;
+    a->blocks[alloc_ir(a, &a->values[n])->block].entered = ALLOC_SPILLS;
 }
 
 static inline void settle(struct scan *s, uint32_t n, uint8_t reg)
@@ -206,7 +201,8 @@ static inline uint32_t allowed_to(const struct scan *s, const struct alloc_value
 
 static inline bool has_wishes(const struct alloc_value *value)
 {
-    return value->phi != 0 || value->same != 0 || value->hint != IR_REG_NONE || value->result != IR_REG_NONE;
+    _Static_assert(IR_REG_NONE == 0xff, "all bits");
+    return (value->phi | value->same | ((value->hint & value->result) ^ IR_REG_NONE)) != 0;
 }
 
 ALLOC_RARE static uint8_t choose(const struct scan *s, const struct alloc_value *value, uint32_t allowed)
@@ -294,6 +290,12 @@ ALLOC_RARE static void place_late(struct scan *s, uint32_t n, const struct alloc
     s->occupied &= ~late | reg_set_of(value->reg);
 }
 
+// The register of an operand that is read for the last time. No branch: nobody can tell which ones are.
+static inline uint32_t released_by(const struct alloc_value *values, uint32_t number)
+{
+    return reg_set_of(values[number & ~ALLOC_LAST].reg) & (0 - (number >> 31));
+}
+
 static void scan_block(struct scan *s, uint32_t block)
 {
     const struct alloc *a = s->a;
@@ -307,9 +309,7 @@ static void scan_block(struct scan *s, uint32_t block)
     for (const struct alloc_value *value = &values[n]; n != end; n++, value++) {
         uint32_t released = 0;
         for (const uint32_t *next = operands + value[1].operands; number != next; number++) {
-            if ((*number & ALLOC_LAST) != 0) {
-                released |= reg_set_of(values[*number & ~ALLOC_LAST].reg);
-            }
+            released |= released_by(values, *number);
         }
         if (value->late != 0) {
             place_late(s, n, value, released);

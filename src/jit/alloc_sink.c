@@ -234,20 +234,25 @@ ALLOC_RARE static ebpf_result_t sink_operands(struct sink *s, struct ir_value *v
     return EBPF_SUCCESS;
 }
 
-// *ops: the operations of the operands; returns how many there are.
+// *ops: the operations of the operands, and perhaps of IR_NONE; returns how many operands there are. Without
+// a loop, which nobody can tell the end of.
 static inline uint32_t operands_of(const struct ir *ir, const struct ir_value *v, uint64_t *ops)
 {
     const struct ir_op_info *info = ir_op_info(v->op);
     const struct ir_value *top = ir->top;
-    uint32_t count = info->count;
-    const uint32_t *operand = &v->a;
-    if (info->operands[0] == 'p') {
-        count = v->b;
-        operand = ir_pool(ir, v);
-    }
     uint64_t set = 0;
-    for (const uint32_t *end = operand + count; operand != end; operand++) {
-        set |= OP_BIT((top - *operand)->op);
+    if (info->listed) {
+        const uint32_t *operand = ir_pool(ir, v);
+        for (const uint32_t *end = operand + v->b; operand != end; operand++) {
+            set |= OP_BIT((top - *operand)->op);
+        }
+        *ops = set;
+        return v->b;
+    }
+    uint32_t count = info->count;
+    set = OP_BIT((top - alloc_if(count > 0, v->a))->op) | OP_BIT((top - alloc_if(count > 1, v->b))->op);
+    if (count > 2) {
+        set |= OP_BIT((top - v->c)->op) | OP_BIT((top - alloc_if(count > 3, v->d))->op);
     }
     *ops = set;
     return count;
@@ -292,7 +297,8 @@ static void unlink_unused(const struct sink *s, struct ir_block *b)
     uint32_t *link = &b->first;
     while (*link != IR_NONE) {
         struct ir_value *v = ir_at(s->ir, *link);
-        if (v->uses == 0 && (alloc_is_remade(v->op) || is_frame_address(s->ir, v))) {
+        bool unused = (v->uses == 0) & is_in(SINKABLE, v); // often either, seldom both
+        if (unused && (v->op != IR_LEA || is_frame_address(s->ir, v))) {
             *link = v->next;
             s->survey->values--;
             s->survey->operands -= ir_operand_count(v);

@@ -56,8 +56,8 @@ static void start_block(struct slots *s, uint32_t block)
 {
     struct alloc *a = s->a;
     memset(s->taken, 0, s->words * sizeof *s->taken);
-    for (uint32_t node = a->blocks[block].live; node != 0; node = alloc_node(a, node)->next) {
-        uint32_t slot = a->values[alloc_node(a, node)->value].slot;
+    for (uint32_t i = a->blocks[block].live; i < a->blocks[block].live_end; i++) {
+        uint32_t slot = a->values[a->lives[i]].slot;
         if (slot != 0) {
             take(s, slot);
         }
@@ -113,7 +113,7 @@ ebpf_result_t alloc_slots(struct alloc *a)
     }
     a->slot_count = 0;
     for (uint32_t i = 0; i < a->ir->order_count; i++) {
-        if (a->blocks[a->ir->order[i]].left == ALLOC_SPILLS) { // no others have anything to do
+        if (a->blocks[a->ir->order[i]].entered == ALLOC_SPILLS) { // no others have anything to do
             scan_block(&s, a->ir->order[i]);
         }
     }

@@ -96,7 +96,7 @@ static void move_steps(struct ir *ir, uint32_t edge, struct ir_block *from)
 
 void alloc_step(struct ir *ir)
 {
-    for (uint32_t i = 0; i < ir->order_count; i++) {
+    for (uint32_t i = 0; i < ir->order_count && !ir->acyclic; i++) {
         struct ir_block *b = ir_block_at(ir, ir->order[i]);
         if (b->pred_count != 1 || b->first != b->last || ir_at(ir, b->last)->op != IR_JUMP ||
             !ir_dominates(ir, b->succ[0], ir->order[i])) {

@@ -434,6 +434,107 @@ static void blocks_in_edges_are_where_they_belong(void)
     CHECK(made > 300);
 }
 
+// --- lives ---------------------------------------------------------------------------------------
+
+// What alloc_live finds in the function of the fixture; without `flow`: as if it might have loops.
+static void find_lives(const struct alloc_survey *survey, uint32_t *flow, struct alloc *a)
+{
+    struct jit *j = &fixture_jit;
+    *a = (struct alloc){.j = j, .ir = &j->ir, .target = j->target};
+    j->ir.flow = flow;
+    REQUIRE_OK(alloc_live(a, survey));
+}
+
+static bool is_live(const struct alloc *a, uint32_t block, uint32_t n)
+{
+    uint32_t i = a->blocks[block].live;
+    while (i != a->blocks[block].live_end && a->lives[i] != n) {
+        i++;
+    }
+    return i != a->blocks[block].live_end;
+}
+
+static void expect_same_lives(const struct alloc *a, const struct alloc *b, uint32_t block)
+{
+    uint32_t first = a->blocks[block].live, end = a->blocks[block].live_end;
+    CHECK_EQ(end - first, b->blocks[block].live_end - b->blocks[block].live);
+    for (uint32_t i = first; i < end; i++) {
+        CHECK(is_live(b, block, a->lives[i]));
+    }
+}
+
+// The sweep without loops and the way that any function can take agree. *alone: so many values are.
+static void expect_both_ways_agree(uint32_t *alone)
+{
+    struct ir *ir = &fixture_jit.ir;
+    struct alloc_survey survey;
+    struct alloc a, b;
+    ir_count_uses(ir);
+    REQUIRE_OK(alloc_layout(&fixture_jit));
+    REQUIRE_OK(alloc_sink(&fixture_jit, &survey));
+    REQUIRE(ir->flow != NULL);
+    find_lives(&survey, ir->flow, &a);
+    find_lives(&survey, NULL, &b);
+    *alone = 0;
+    for (uint32_t n = 1; n < a.value_count; n++) {
+        const struct alloc_value *x = &a.values[n], *y = &b.values[n];
+        CHECK_EQ(x->forbid, y->forbid);
+        CHECK_EQ(x->length, y->length);
+        CHECK_EQ(x->weight, y->weight);
+        CHECK_EQ(x->alone, y->alone);
+        *alone += x->alone;
+    }
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        expect_same_lives(&a, &b, ir->order[i]);
+    }
+}
+
+static void both_ways_find_the_same_lives(void)
+{
+    fixture_forward = true;
+    for (uint64_t seed = 1; seed <= 200 && test_state.failed_checks == 0; seed++) {
+        fixture_random(seed * 31, 1 + (uint32_t)(seed % 40), 1 + (uint32_t)(seed % 23));
+        uint32_t alone;
+        expect_both_ways_agree(&alone);
+        CHECK_EQ(alone, 0);
+    }
+    fixture_forward = false;
+}
+
+// MANY values that live over all of LONG blocks.
+static void too_many_lives_leave_values_alone(void)
+{
+    enum { MANY = 600, LONG = 12 };
+    fixture_begin();
+    struct jit *j = &fixture_jit;
+    for (uint32_t i = 0; i < LONG; i++) {
+        uint32_t block = ir_new_block(j, i);
+        REQUIRE(block == i + 1);
+        ir_block_at(&j->ir, block)->succ[0] = block < LONG ? block + 1 : IR_NONE;
+    }
+    j->ir.entry = 1;
+    fixture_link_all(&j->ir);
+    REQUIRE_OK(ir_find_order(j));
+    REQUIRE_OK(ir_find_loops(j));
+    uint32_t first = j->ir.value_count, sum = first;
+    for (uint32_t i = 0; i < MANY; i++) {
+        fixture_append(&j->ir, 1, ir_new(j, IR_LOAD, 64, IR_NONE, IR_NONE, 0));
+    }
+    for (uint32_t i = 1; i < MANY; i++) {
+        uint32_t next = ir_new(j, IR_ADD, 64, sum, first + i, 0);
+        fixture_append(&j->ir, LONG, next);
+        sum = next;
+    }
+    for (uint32_t block = 1; block <= LONG; block++) {
+        bool last = block == LONG;
+        fixture_append(&j->ir, block,
+                       ir_new(j, last ? IR_RET : IR_JUMP, 64, last ? sum : IR_NONE, IR_NONE, 0));
+    }
+    uint32_t alone;
+    expect_both_ways_agree(&alone);
+    CHECK(alone != 0);
+}
+
 // --- tables of targets ---------------------------------------------------------------------------
 
 static void expect_constraint(const struct jit_target *target, unsigned op, uint8_t flags, uint8_t same)
@@ -497,5 +598,7 @@ TEST_SUITE(alloc)
     RUN(they_are_with_four_registers);
     RUN(they_are_with_one_register);
     RUN(they_are_on_real_machines);
+    RUN(both_ways_find_the_same_lives);
+    RUN(too_many_lives_leave_values_alone);
     RUN(plain_operations_need_nothing);
 }

@@ -11,8 +11,8 @@ static const char *const names[] = {
 };
 
 // Away from the argument registers first, those that have to be saved last.
-static const uint8_t preference[] = {8, 9,  10, 11, 12, 7,  6,  5,  4,  3,  2, 1,
-                                     0, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28};
+#define PREFERRED      0x1f00u // 8 to 12
+#define PREFERRED_DOWN 0xffu   // 7 to 0
 
 const struct jit_convention arm64_convention = {
     .entry = {0, 1, 2, 3},
@@ -58,7 +58,8 @@ const struct jit_target arm64_target = {
     .register_names = names,
     .allocatable = UINT32_C(0x1fff) | ARM64_SAVED,
     .allocatable_spills = UINT32_C(0x1fff) | ARM64_SAVED,
-    .preference = preference,
+    .preferred = PREFERRED,
+    .preferred_down = PREFERRED_DOWN,
     .immediate_moves_are_free = true,
     .start = start,
     .lower = arm64_lower,

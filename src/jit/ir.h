@@ -128,6 +128,7 @@ struct ir {
     uint32_t block_count, block_capacity;
     uint32_t *order; // blocks in the order of the layout; reverse post-order until alloc_layout
     uint32_t order_count;
+    uint32_t *flow; // after alloc_layout, when acyclic: the same blocks, each before those that it leads to
     struct ir_loop *loops; // 1..
     uint32_t loop_count, loop_capacity;
     uint32_t *pool;     // where operand lists are counted from
@@ -303,7 +304,8 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc);
 bool ir_reserve_blocks(struct jit *j, uint32_t count) MUST_CHECK;
 static inline uint32_t ir_successor_count(const struct ir_block *b)
 {
-    return b->succ[1] != IR_NONE ? 2 : b->succ[0] != IR_NONE ? 1 : b->target_count;
+    return (b->succ[0] != IR_NONE) + (b->succ[1] != IR_NONE) +
+           b->target_count; // of SWITCH, which has no others
 }
 static inline uint32_t ir_successor(const struct ir_block *b, uint32_t i)
 {

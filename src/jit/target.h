@@ -43,7 +43,8 @@ struct jit_target {
     const char *const *register_names;
     uint32_t allocatable;          // set; the emitter's scratch registers are not in it
     uint32_t allocatable_spills;   // the same when values are spilled, which needs one more scratch register
-    const uint8_t *preference;     // all allocatable registers, those to be taken first first
+    uint32_t preferred;            // registers to be taken first, from the lowest number up; then
+    uint32_t preferred_down;       // these, from the highest one down; then the others, up
     bool immediate_moves_are_free; // CONST is made again rather than kept over calls
     // Before the first function: what lasts for the whole translation (jit.emitter).
     ebpf_result_t (*start)(struct jit *j);
@@ -60,6 +61,15 @@ struct jit_target {
 };
 extern const struct jit_target x86_target, arm64_target;
 const struct jit_convention *jit_convention(const struct jit *j);
+// Which one of `set`, which is not empty, is to be taken first.
+static inline uint8_t jit_preferred(const struct jit_target *target, uint32_t set)
+{
+    uint32_t first = set & target->preferred, down = set & target->preferred_down;
+    if (first == 0 && down != 0) {
+        return (uint8_t)(31 - __builtin_clz(down));
+    }
+    return (uint8_t)__builtin_ctz(first != 0 ? first : set);
+}
 
 // --- what the allocator hands to the emitter -----------------------------------------------------
 

@@ -15,8 +15,7 @@ static const char *const register_names[] = {"rax", "rcx", "rdx", "rbx", "rsp", 
                                              "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
 // Those that calls destroy first; of each kind those that need no REX prefix first.
-static const uint8_t preference[] = {X86_RAX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_R8,  X86_R9,
-                                     X86_R10, X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15};
+#define PREFERRED (SET(RAX) | SET(RCX) | SET(RDX) | SET(RSI) | SET(RDI) | SET(R8) | SET(R9) | SET(R10))
 
 // --- calling conventions -------------------------------------------------------------------------
 
@@ -166,7 +165,7 @@ const struct jit_target x86_target = {
     .register_names = register_names,
     .allocatable = ALL,
     .allocatable_spills = ALL & ~SET(R10),
-    .preference = preference,
+    .preferred = PREFERRED,
     .immediate_moves_are_free = true,
     .lower = x86_lower,
     .plain = PLAIN,
