@@ -213,7 +213,7 @@ static inline uint32_t build_emit(struct build *b, enum ir_op op, uint8_t width,
     v->disp = 0;
     v->pc = b->pc;
     v->imm = imm;
-    v->unused = 0;
+    v->sought = 0;
     *b->link = b->last = value;
     b->link = &v->next;
     return value;

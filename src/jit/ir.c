@@ -266,10 +266,16 @@ uint32_t ir_new_block(struct jit *j, uint32_t pc)
     return ir->block_count++;
 }
 
+// PHIs that were released on the way are NOPs.
+static bool may_lead(const struct ir *ir, uint32_t value)
+{
+    return is_leading(ir, value) || ir_at(ir, value)->op == IR_NOP;
+}
+
 void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 {
     b->preds[to] = b->preds[from];
-    for (uint32_t p = b->first; to != from && p != IR_NONE && is_leading(ir, p); p = ir_next(ir, p)) {
+    for (uint32_t p = b->first; to != from && p != IR_NONE && may_lead(ir, p); p = ir_next(ir, p)) {
         struct ir_value *v = ir_at(ir, p);
         if (v->op == IR_PHI) {
             ir_pool(ir, v)[to] = ir_pool(ir, v)[from];
@@ -279,7 +285,7 @@ void ir_move_edge(struct ir *ir, struct ir_block *b, uint32_t to, uint32_t from)
 
 void ir_keep_edges(struct ir *ir, struct ir_block *b, uint32_t count)
 {
-    for (uint32_t p = b->first; b->pred_count != count && p != IR_NONE && is_leading(ir, p);
+    for (uint32_t p = b->first; b->pred_count != count && p != IR_NONE && may_lead(ir, p);
          p = ir_next(ir, p)) {
         struct ir_value *v = ir_at(ir, p);
         if (v->op == IR_PHI) {

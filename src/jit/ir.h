@@ -65,25 +65,25 @@ enum ir_value_flags {
 #define IR_REG_NONE 0xff
 
 struct ir_value {
-    uint8_t op;     // enum ir_op
-    uint8_t width;  // 32 or 64; memory: bits of the access
-    uint8_t cond;   // enum ir_cond
-    uint8_t cwidth; // width of a comparison
-    uint8_t flags;  // enum ir_value_flags
-    uint8_t scale;  // ADDR: 0-3
-    uint8_t reg;    // after allocation: its register, or IR_REG_NONE
-    uint8_t mark;   // for the pass that runs
-    uint32_t slot;  // after allocation, without register: spill slot + 1; 0: it needs none
-    uint32_t uses;  // after ir_count_uses
+    uint8_t op;      // enum ir_op
+    uint8_t width;   // 32 or 64; memory: bits of the access
+    uint8_t cond;    // enum ir_cond
+    uint8_t cwidth;  // width of a comparison
+    uint8_t flags;   // enum ir_value_flags
+    uint8_t scale;   // ADDR: 0-3
+    uint8_t reg;     // after allocation: its register, or IR_REG_NONE
+    uint8_t mark;    // for the pass that runs
+    uint64_t sought; // while ir_clean runs: uses that it has seen
+    uint32_t slot;   // after allocation, without register: spill slot + 1; 0: it needs none
+    uint32_t uses;   // after ir_count_uses
     uint32_t block, next;
     uint32_t a, b, c, d;
     int32_t disp;
     uint32_t pc; // instruction that it comes from
     int64_t imm;
-    uint64_t unused; // 64 bytes: a value's address is one shift away
 };
 
-_Static_assert(sizeof(struct ir_value) == 64, "values are found by a shift");
+_Static_assert(sizeof(struct ir_value) == 64, "a value's address is one shift away");
 
 struct ir_block {
     uint32_t first, last; // values; the last one has IR_END
@@ -337,14 +337,23 @@ static inline bool ir_dominates(const struct ir *ir, uint32_t a, uint32_t b)
 // Forwards copies, folds PHIs of one value, removes what nothing needs; sets uses. (ir_clean.c)
 ebpf_result_t ir_clean(struct jit *j) MUST_CHECK;
 // The same, and `narrow` sees every value of 64 bits that is left and whose upper half nobody looks at, once,
-// in any order. It may make it a COPY of its operand `a` (true: then its users are redirected), or a
-// narrower one.
+// in any order. It may make it a narrower one, or an extension of 32 bits a COPY of its operand `a` (true:
+// then its users are redirected).
 struct ir_narrowing {
     uint64_t ops; // bits by enum ir_op: what `narrow` wants to see
     bool (*narrow)(void *user, uint32_t value);
     void *user;
 };
 ebpf_result_t ir_clean_narrowing(struct jit *j, const struct ir_narrowing *narrowing) MUST_CHECK;
+// For ir_clean_narrowing, lists must have been turned round: `first` of a block leads to its PARAMs and PHIs
+// and what became of these, `last` from its last value back to the first one behind them. ir_unseen was
+// called for each. ir_turn_list does so for a block of which nothing is known.
+void ir_turn_list(struct ir *ir, struct ir_block *b);
+static inline void ir_unseen(struct ir_value *v)
+{
+    v->sought = 0;
+    v->mark = 0;
+}
 void ir_count_uses(struct ir *ir);
 // Repairs of a function that was tidy (ir_tidy.c).
 struct ir_repair {
@@ -373,8 +382,9 @@ static inline void ir_repair_copy(struct ir_repair *r, uint32_t value, uint32_t 
 // One use of `value`, which may be a COPY, goes; was it the last, the value becomes a NOP, and what it used
 // is released. PHIs that only need each other are not found.
 void ir_release(struct ir_repair *r, uint32_t value);
-// Takes the NOPs and COPYs out. Uses must be right, those of a COPY being those of what it is a copy of, and
-// then the function is tidy again.
+// Takes the NOPs and COPYs out of blocks that ir_repair_block was called for. Uses must be right, those of a
+// COPY being those of what it is a copy of, and then the function is tidy again. What a COPY says of its own
+// uses is what it had before: no operand may name it that did not then.
 void ir_repair(struct ir_repair *r);
 // The rules of the form. NULL when they hold, else what is wrong, and the value or block where. Uses
 // ir_block.extra. (ir_check.c)

@@ -147,6 +147,9 @@ static uint32_t common_above(const struct ir_block *blocks, uint32_t a, uint32_t
 static inline uint32_t find_idom(const struct ir_block *blocks, const struct ir_block *b)
 {
     uint32_t idom = IR_NONE;
+    if (b->pred_count == 1) {
+        return blocks[b->preds[0]].order < b->order ? b->preds[0] : IR_NONE;
+    }
     for (uint32_t p = 0; p < b->pred_count; p++) {
         uint32_t pred = b->preds[p];
         if (blocks[pred].order < b->order) {
@@ -173,8 +176,8 @@ static void grow_tree(struct ir *ir)
         bool even = up->dom_first - far->dom_first == far->dom_first - blocks[farther].dom_first;
         b->idom = idom;
         b->dom_first = up->dom_first + 1;
-        b->extra = even ? farther : idom;
-        b->dom_last = 1; // size of the subtree
+        b->extra = idom ^ ((idom ^ farther) & (0u - even)); // neither is likelier
+        b->dom_last = 1;                                    // size of the subtree
         b->loop = IR_NONE;
         b->depth = 0;
     }

@@ -103,6 +103,14 @@ static bool make_copy(void *user, uint32_t value)
     return true;
 }
 
+static ebpf_result_t clean_narrowing(const struct ir_narrowing *narrowing)
+{
+    for (uint32_t b = 1; b < jit.ir.block_count; b++) {
+        ir_turn_list(&jit.ir, ir_block_at(&jit.ir, b));
+    }
+    return ir_clean_narrowing(&jit, narrowing);
+}
+
 static void uses_of_copies_of_copies_are_counted(void)
 {
     const struct ir_narrowing narrowing = {(uint64_t)1 << IR_ZEXT, make_copy, &jit.ir};
@@ -110,7 +118,7 @@ static void uses_of_copies_of_copies_are_counted(void)
                   "b2: <- b1, b2\n v2 = phi v1, v4\n v3 = zext64 v2, #32\n v4 = zext64 v3, #32\n"
                   " store32 [v1], v4\n branch ult32 v3, v4 -> b2, b3\nb3: <- b2\n ret v1\n"));
     uint32_t where;
-    REQUIRE_OK(ir_clean_narrowing(&jit, &narrowing));
+    REQUIRE_OK(clean_narrowing(&narrowing));
     CHECK(ir_check(&jit, &where) == NULL);
     CHECK_EQ(ir_at(&jit.ir, 2)->uses, 4);
 }
@@ -124,7 +132,7 @@ static void upper_halves_are_wanted_through_loops(void)
                   "b2: <- b1, b2\n v3 = phi v2, v6\n v4 = phi v2, v8\n v5 = load64 [v1]\n v6 = add64 v3, v5\n"
                   " v8 = add64 v4, v5\n store32 [v1], v8\n branch ult32 v8, v5 -> b2, b3\n"
                   "b3: <- b2\n v9 = add64 v3, v5\n ret v9\n"));
-    REQUIRE_OK(ir_clean_narrowing(&jit, &narrowing));
+    REQUIRE_OK(clean_narrowing(&narrowing));
     CHECK_EQ(seen, (uint64_t)1 << 8);
 }
 

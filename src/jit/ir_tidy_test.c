@@ -58,6 +58,26 @@ static void what_is_needed_stays(void)
     CHECK_EQ(ir_at(&fixture.ir, 2)->uses, 1);
 }
 
+// A copy of a copy that is used in its block, behind a block that has neither, and by a PHI.
+static void copies_are_found_wherever_they_are_used(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = load64 [v1]\n  v3 = neg64 v2\n"
+                          "  v4 = neg64 v3\n  store64 [v1], v3\n  branch ult64 v1, v2 -> b2, b3\n"
+                          "b2: <- b1\n  store64 [v1], v1\n  jump -> b3\n"
+                          "b3: <- b1, b2\n  v5 = phi v4, v2\n  store64 [v1], v4\n  ret v5\n"));
+    struct ir_repair repair = ir_begin_repair(&fixture.ir);
+    ir_at(&fixture.ir, 2)->uses += 1 + 2 - 1; // of v3's users that of v4 goes with it
+    ir_repair_copy(&repair, 3, 2);
+    ir_repair_copy(&repair, 4, 3);
+    ir_repair(&repair);
+    uint32_t where;
+    CHECK(ir_check(&fixture, &where) == NULL);
+    CHECK_STR(fixture_print(), "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = load64 [v1]\n"
+                               "  store64 [v1], v2\n  branch ult64 v1, v2 -> b2, b3\n"
+                               "b2: <- b1\n  store64 [v1], v1\n  jump -> b3\n"
+                               "b3: <- b1, b2\n  v5 = phi v2, v2\n  store64 [v1], v2\n  ret v5\n");
+}
+
 // --- random functions ----------------------------------------------------------------------------
 
 struct found {
@@ -141,5 +161,6 @@ TEST_SUITE(ir_tidy)
     RUN(the_last_use_releases_what_it_used);
     RUN(users_of_copies_are_far_away);
     RUN(what_is_needed_stays);
+    RUN(copies_are_found_wherever_they_are_used);
     RUN(passes_that_repair_do_it_right);
 }

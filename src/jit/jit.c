@@ -129,7 +129,9 @@ static ebpf_result_t translate_function(struct jit *j, uint32_t func)
 
 ebpf_result_t jit_begin(struct jit *j, void *workspace, size_t size)
 {
-    size &= ~(size_t)15;
+    size_t odd =
+        ((uintptr_t)workspace + size) % sizeof(struct ir_value); // values lie in one line of the cache
+    size -= odd < size ? odd : size;
     if (size < 4096 || size / 4 > UINT32_MAX) {
         return size < 4096 ? EBPF_NO_MEMORY : EBPF_JIT_COMPILATION_FAILED;
     }

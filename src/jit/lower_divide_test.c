@@ -253,6 +253,26 @@ static void constants_leave_loops(void)
     CHECK_EQ(result, 7);
 }
 
+// What is divided is a quotient itself, which nobody else uses: a tidy function stays so.
+static void quotients_are_divided(void)
+{
+    struct jit j = {.options = &options};
+    uint32_t line, where;
+    REQUIRE_OK(jit_begin(&j, workspace, sizeof(workspace)));
+    jit_begin_function(&j, 0);
+    REQUIRE_OK(ir_parse(&j,
+                        "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #10\n  v3 = udiv64 v1, v2\n"
+                        "  v4 = umod64 v3, v2\n  v5 = udiv64 v4, v2\n  v6 = add64 v4, v5\n  ret v6\n",
+                        &line));
+    REQUIRE_OK(ir_clean(&j));
+    REQUIRE_OK(lower_divide(&j));
+    CHECK(j.ir.tidy && ir_check(&j, &where) == NULL);
+    struct ir_machine machine = {.params = {7654}, .steps = 1000};
+    uint64_t result = 0;
+    CHECK_OK(ir_run(&j, &machine, &result));
+    CHECK_EQ(result, 5);
+}
+
 // When the workspace is full there is an error, at whatever value that happens.
 static void memory_ends_in_an_error(void)
 {
@@ -281,5 +301,6 @@ TEST_SUITE(lower_divide)
     RUN(every_divisor_of_16_bits_is_exact);
     RUN(values_divide);
     RUN(constants_leave_loops);
+    RUN(quotients_are_divided);
     RUN(memory_ends_in_an_error);
 }

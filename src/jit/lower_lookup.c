@@ -121,10 +121,28 @@ struct null_use {
 // Candidates and their uses.
 struct candidates {
     struct lowering *l;
-    uint32_t first;       // IR_NONE: there are none
-    uint32_t least, most; // their numbers lie between
+    uint32_t first; // IR_NONE: there are none
+    uint32_t *set;  // bits by value, once there is one
     struct null_use *uses;
 };
+
+static void add_candidate(struct candidates *c, uint32_t value)
+{
+    if (c->first == IR_NONE) {
+        c->first = value;
+        c->set = jit_alloc(c->l->j, c->l->j->ir.value_count / 32 + 1, sizeof(*c->set));
+        c->l->full = c->set == NULL;
+    }
+    if (c->set != NULL) {
+        c->set[value / 32] |= (uint32_t)1 << value % 32;
+        ir_at(&c->l->j->ir, value)->mark = CANDIDATE;
+    }
+}
+
+static inline uint32_t in_set(const struct candidates *c, uint32_t value)
+{
+    return c->set[value / 32] >> value % 32 & 1;
+}
 
 static void mark_candidates(struct candidates *c)
 {
@@ -133,10 +151,7 @@ static void mark_candidates(struct candidates *c)
         struct ir_value *v = ir_at(ir, value);
         v->mark = 0;
         if (is_array_lookup(c->l->j, v) && is_tested(ir, value)) {
-            v->mark = CANDIDATE;
-            c->first = c->first == IR_NONE ? value : c->first;
-            c->least = min_u32(c->least, value);
-            c->most = value > c->most ? value : c->most;
+            add_candidate(c, value);
         }
     }
 }
@@ -165,12 +180,39 @@ static bool is_leading(const struct ir_value *v)
     return v->op == IR_PHI || v->op == IR_PARAM;
 }
 
+static bool lists_candidate(const struct candidates *c, const struct ir_value *v)
+{
+    const uint32_t *list = ir_pool(&c->l->j->ir, v);
+    uint32_t found = 0;
+    for (uint32_t k = 0; k < v->b; k++) {
+        found |= in_set(c, list[k]);
+    }
+    return found != 0;
+}
+
+// Few do: it costs less to look at a and b than to ask whether they are there.
+static inline bool uses_candidate(const struct candidates *c, const struct ir_value *v)
+{
+    const struct ir_op_info *info = ir_op_info(v->op);
+    if (info->listed) {
+        return lists_candidate(c, v);
+    }
+    uint32_t found = in_set(c, v->a & (0u - (info->count > 0))) | in_set(c, v->b & (0u - (info->count > 1)));
+    if (info->count > 2) {
+        found |= in_set(c, v->c) | in_set(c, info->count > 3 ? v->d : IR_NONE);
+    }
+    return found != 0;
+}
+
 static inline void check_value(struct candidates *c, uint32_t v, struct ir_value *user)
 {
+    if (__builtin_expect(!uses_candidate(c, user), 1)) {
+        return;
+    }
     const uint32_t *operands = ir_operands(&c->l->j->ir, user);
-    uint32_t count = ir_operand_count(user), least = c->least, span = c->most - c->least;
+    uint32_t count = ir_operand_count(user);
     for (uint32_t k = 0; k < count; k++) {
-        if (operands[k] - least <= span) {
+        if (in_set(c, operands[k]) != 0) {
             check_use(c, v, k);
         }
     }
@@ -197,11 +239,11 @@ static void check_uses(struct candidates *c)
 ebpf_result_t lookup_find_tested(struct lowering *l)
 {
     struct ir *ir = &l->j->ir;
-    struct candidates c = {.l = l, .least = UINT32_MAX};
+    struct candidates c = {.l = l};
     size_t mark = l->j->memory.used;
     mark_candidates(&c);
-    if (c.first == IR_NONE) {
-        return EBPF_SUCCESS;
+    if (c.set == NULL) {
+        return l->full ? EBPF_NO_MEMORY : EBPF_SUCCESS;
     }
     check_uses(&c);
     for (const struct null_use *use = c.uses; use != NULL; use = use->next) {

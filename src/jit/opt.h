@@ -126,7 +126,7 @@ struct opt {
     uint32_t table_mask, tag_mask; // tag_mask: which bits are of the hash
     size_t mark;                   // of the workspace
     uint32_t pc;                   // of the value that is rewritten
-    uint32_t block, prev;          // where the rewriting is: new values go behind `prev`
+    uint32_t block, prev;          // where the rewriting is: new values go behind `prev`, turned round
     struct opt_fact *incoming;     // by PHI: what has come along its edges in this round
     unsigned round;                // of finding facts
     uint32_t at;                   // position in `tree` of the round's walk

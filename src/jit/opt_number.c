@@ -58,7 +58,8 @@ uint32_t opt_make(struct opt *o, enum ir_op op, unsigned width, uint32_t a, uint
         ir_drop_last(o->j);
         return same;
     }
-    ir_insert_after(o->ir, o->block, o->prev, value);
+    ir_unseen(v);
+    v->next = o->prev; // lists are turned round
     o->prev = value;
     opt_update(o, value);
     return value;

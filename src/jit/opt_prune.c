@@ -12,6 +12,8 @@ struct pruner {
     uint32_t *table; // blocks, by the operands of their BRANCH
     uint32_t mask;
     bool changed;
+    bool repairs; // the function was tidy and has no loops: what goes is released at once, without ir_clean
+    struct ir_repair repair;
 };
 
 // What `extra` of a block says whose BRANCH was decided: which of its places among the predecessors of the
@@ -55,11 +57,16 @@ static struct test test_of(const struct ir_value *v)
     return t;
 }
 
-static uint32_t hash_of(const struct test *t)
+// The same for either order of the operands, and for all conditions.
+static inline uint32_t key_of(const struct ir_value *v)
 {
-    uint64_t hash = ((uint64_t)t->a << 32 | t->b) ^ (uint64_t)t->imm;
-    hash = (hash ^ (uint64_t)t->cond << 8 ^ t->cwidth) * 0x9e3779b97f4a7c15;
-    return (uint32_t)(hash >> 32);
+    bool number = (v->flags & IR_IMM) != 0;
+    return v->a + (number ? (uint32_t)v->imm : v->b);
+}
+
+static inline uint32_t hash_of(uint32_t key)
+{
+    return (uint32_t)(key * 0x9e3779b97f4a7c15 >> 32);
 }
 
 static bool is_same(const struct test *t, const struct test *u)
@@ -82,17 +89,16 @@ static unsigned edge_to(const struct pruner *p, uint32_t above, uint32_t block)
 }
 
 // Looks for the same test in a block above, and leaves this one in the table for those below.
-static unsigned decided_above(struct pruner *p, uint32_t block)
+static unsigned decided_above(struct pruner *p, uint32_t block, const struct ir_value *end)
 {
     const struct ir *ir = p->ir;
-    struct test t = test_of(ir_at(ir, ir_block_at(ir, block)->last));
-    uint32_t at = hash_of(&t) & p->mask;
+    uint32_t key = key_of(end), at = hash_of(key) & p->mask;
     for (unsigned n = 0; n < PROBES && p->table[at] != IR_NONE; n++, at = (at + 1) & p->mask) {
         const struct ir_value *v = ir_at(ir, ir_block_at(ir, p->table[at])->last);
-        if (v->op != IR_BRANCH) {
+        if (v->op != IR_BRANCH || key_of(v) != key) {
             continue;
         }
-        struct test u = test_of(v);
+        struct test t = test_of(end), u = test_of(v);
         if (is_same(&t, &u)) {
             unsigned edge = edge_to(p, p->table[at], block);
             if (edge != 2) {
@@ -117,6 +123,10 @@ static void take(struct pruner *p, uint32_t block, unsigned taken)
     struct ir_value *v = ir_at(p->ir, b->last);
     b->extra = b->succ[0] == b->succ[1] && taken == 1 ? KEEP_SECOND : KEEP_FIRST;
     ir_block_at(p->ir, b->succ[1 - taken])->edge++;
+    if (p->repairs) {
+        ir_release(&p->repair, v->a);
+        ir_release(&p->repair, v->b);
+    }
     b->succ[0] = b->succ[taken];
     b->succ[1] = IR_NONE;
     v->op = IR_JUMP;
@@ -140,19 +150,97 @@ static bool keeps(struct ir_block *from, uint32_t block)
     return kept;
 }
 
-static void drop_edges(struct ir *ir)
+// What may be found where the PHIs of a block are.
+static bool is_leading(const struct ir_value *v)
 {
-    for (uint32_t i = 0; i < ir->order_count; i++) {
-        struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        uint32_t left = 0;
-        for (uint32_t p = 0; p < b->pred_count && b->edge != 0; p++) {
-            if (keeps(ir_block_at(ir, b->preds[p]), ir->order[i])) {
-                ir_move_edge(ir, b, left++, p);
+    return v->op == IR_PHI || v->op == IR_NOP || v->op == IR_COPY || v->op == IR_CONST;
+}
+
+// The PHIs of the block lose the operand at `place`.
+static void release_place(struct pruner *p, const struct ir_block *b, uint32_t place)
+{
+    uint32_t n = p->repairs ? b->first : IR_NONE;
+    for (; n != IR_NONE && is_leading(ir_at(p->ir, n)); n = ir_next(p->ir, n)) {
+        const struct ir_value *v = ir_at(p->ir, n);
+        if (v->op == IR_PHI) {
+            ir_release(&p->repair, ir_pool(p->ir, v)[place]);
+        }
+    }
+}
+
+static void drop_edges_to(struct pruner *p, uint32_t block)
+{
+    struct ir_block *b = ir_block_at(p->ir, block);
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < b->pred_count; i++) {
+        if (keeps(ir_block_at(p->ir, b->preds[i]), block)) {
+            ir_move_edge(p->ir, b, left++, i);
+        } else {
+            release_place(p, b, i);
+        }
+    }
+    ir_keep_edges(p->ir, b, left);
+    b->edge = 0;
+}
+
+// Nothing goes to the block any more: what it used is released, and the edges that it has go.
+static void bury(struct pruner *p, struct ir_block *b)
+{
+    for (uint32_t n = b->first; n != IR_NONE; n = ir_next(p->ir, n)) {
+        struct ir_value *v = ir_at(p->ir, n);
+        const uint32_t *operands = ir_operands(p->ir, v);
+        uint32_t count = ir_operand_count(v);
+        v->op = IR_NOP;
+        for (uint32_t i = 0; i < count; i++) {
+            ir_release(&p->repair, operands[i]);
+        }
+    }
+    for (uint32_t i = 0; i < ir_successor_count(b); i++) {
+        ir_block_at(p->ir, ir_successor(b, i))->edge++;
+    }
+    b->extra = KEEP_NONE;
+}
+
+// Without loops, predecessors come first.
+static void drop_edges(struct pruner *p)
+{
+    for (uint32_t i = 0; i < p->ir->order_count; i++) {
+        struct ir_block *b = ir_block_at(p->ir, p->ir->order[i]);
+        if (b->edge != 0) {
+            drop_edges_to(p, p->ir->order[i]);
+            if (p->repairs && b->pred_count == 0) {
+                bury(p, b);
             }
         }
-        if (b->edge != 0) {
-            ir_keep_edges(ir, b, left);
-            b->edge = 0;
+    }
+}
+
+// What all operands of the PHI are, or IR_NONE.
+static uint32_t only_operand(const struct ir *ir, const struct ir_value *phi)
+{
+    const uint32_t *list = ir_pool(ir, phi);
+    uint32_t only = ir_resolve(ir, list[0]);
+    for (uint32_t i = 1; i < phi->b; i++) {
+        if (ir_resolve(ir, list[i]) != only) {
+            return IR_NONE;
+        }
+    }
+    return only;
+}
+
+// PHIs whose operands are the same now become copies, and so on. They have users: what has none is a NOP.
+static void fold_phis(struct pruner *p)
+{
+    struct ir *ir = p->ir;
+    for (uint32_t i = 0; i < ir->order_count; i++) {
+        uint32_t n = ir_block_at(ir, ir->order[i])->first;
+        for (; n != IR_NONE && is_leading(ir_at(ir, n)); n = ir_next(ir, n)) {
+            const struct ir_value *v = ir_at(ir, n);
+            uint32_t only = v->op == IR_PHI ? only_operand(ir, v) : IR_NONE;
+            if (only != IR_NONE) {
+                ir_at(ir, only)->uses += v->uses - v->b;
+                ir_repair_copy(&p->repair, n, only);
+            }
         }
     }
 }
@@ -178,14 +266,14 @@ static ebpf_result_t decide_all(struct pruner *p)
         ir_prefetch_end(ir, i + IR_AHEAD / 4);
         unsigned taken = end->op == IR_BRANCH ? decided_alone(ir, end) : 2;
         if (end->op == IR_BRANCH && taken == 2) {
-            taken = decided_above(p, block);
+            taken = decided_above(p, block, end);
         }
         if (taken != 2) {
             take(p, block, taken);
         }
     }
     if (p->changed) {
-        drop_edges(p->ir);
+        drop_edges(p);
     }
     jit_rewind(p->j, mark);
     return EBPF_SUCCESS;
@@ -208,12 +296,16 @@ static uint32_t *merge(struct ir *ir, uint32_t to, uint32_t from, uint32_t *link
         }
         link = v != f->last ? &value->next : link;
     }
+    b->untidy = b->untidy || f->untidy;
     f->extra = to;
     b->last = f->last;
     b->succ[0] = f->succ[0];
     b->succ[1] = f->succ[1];
     b->targets = f->targets;
     b->target_count = f->target_count;
+    for (uint32_t i = 0; i < ir_successor_count(f); i++) {
+        ir_block_at(ir, ir_successor(f, i))->edge = 1; // replace_preds
+    }
     f->first = f->last = IR_NONE;
     f->succ[0] = f->succ[1] = IR_NONE;
     f->target_count = f->pred_count = 0;
@@ -288,27 +380,39 @@ static ebpf_result_t drop_from_tree(struct jit *j)
     return empty == NULL ? EBPF_NO_MEMORY : EBPF_SUCCESS;
 }
 
-// Predecessors that are empty went into others.
+// Predecessors that are empty went into others: where merge left word in `edge`, and where nobody set it yet.
 static void replace_preds(const struct ir *ir)
 {
     for (uint32_t i = 0; i < ir->order_count; i++) {
-        const struct ir_block *b = ir_block_at(ir, ir->order[i]);
-        for (uint32_t p = 0; p < b->pred_count; p++) {
+        struct ir_block *b = ir_block_at(ir, ir->order[i]);
+        for (uint32_t p = 0; p < b->pred_count && b->edge != 0; p++) {
             b->preds[p] = whole(ir, b->preds[p]);
         }
+        b->edge = 0;
     }
+}
+
+static ebpf_result_t reorder(struct pruner *p)
+{
+    TRY(ir_find_order(p->j));
+    p->j->changes++;
+    if (p->repairs) {
+        fold_phis(p);
+    } else {
+        p->ir->tidy = false;
+    }
+    return EBPF_SUCCESS;
 }
 
 ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied)
 {
-    struct pruner p = {.j = j, .ir = &j->ir};
+    struct pruner p = {.j = j, .ir = &j->ir, .repair = ir_begin_repair(&j->ir)};
+    p.repairs = j->ir.tidy && j->ir.acyclic && !emptied;
     if (!emptied || !jit_has_pass(j, JIT_PASS_PRUNE)) { // else what is decided is gone by now
         TRY(decide_all(&p));
     }
     if (p.changed) {
-        TRY(ir_find_order(j));
-        j->changes++;
-        j->ir.tidy = false;
+        TRY(reorder(&p));
     }
     if (merge_all(&j->ir)) {
         replace_preds(&j->ir);
@@ -322,7 +426,11 @@ ebpf_result_t opt_prune_emptied(struct jit *j, bool emptied)
     if (emptied) {
         ir_drop_merged(&j->ir);
     }
-    if ((emptied || p.changed) && !j->ir.tidy) {
+    if (p.changed && p.repairs) {
+        p.repair.first = 0; // the order is another one
+        p.repair.last = UINT32_MAX;
+        ir_repair(&p.repair);
+    } else if ((emptied || p.changed) && !j->ir.tidy) {
         TRY(ir_clean(j));
     }
     return p.changed ? ir_find_loops(j) : EBPF_SUCCESS;

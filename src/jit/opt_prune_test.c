@@ -2,6 +2,14 @@
 // Decided branches go; what remains is one block where it can be.
 #include "jit/opt_fixture.h"
 
+// Also of functions that are tidy, which are repaired and not cleaned: what goes is released.
+static ebpf_result_t prune_tidy(struct jit *j)
+{
+    TRY(ir_clean(j));
+    TRY(opt_prune(j));
+    return j->ir.tidy ? EBPF_SUCCESS : EBPF_INVALID_ARGUMENT;
+}
+
 static const char one_block[] = "func 0 entry b1\nb1:\n  v1 = param #0\n  ret v1\n";
 
 static void a_constant_comparison(void)
@@ -9,7 +17,7 @@ static void a_constant_comparison(void)
     fixture_expect("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #5\n  v3 = const #6\n"
                    "  branch ult64 v2, v3 -> b2, b3\nb2: <- b1\n  jump -> b4\nb3: <- b1\n  jump -> b4\n"
                    "b4: <- b2, b3\n  v4 = phi v1, v2\n  ret v4\n",
-                   opt_prune, one_block);
+                   prune_tidy, one_block);
 }
 
 // The same comparison with its operands in the other order, below the first.
@@ -48,7 +56,7 @@ static void two_edges_to_one_block(void)
 {
     fixture_expect("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = const #7\n  branch ne64 v1, v1 -> b2, b2\n"
                    "b2: <- b1, b1\n  v3 = phi v2, v1\n  ret v3\n",
-                   opt_prune, one_block);
+                   prune_tidy, one_block);
 }
 
 // Edges leave a block all at once: what stays keeps its operand.
@@ -59,7 +67,7 @@ static void edges_that_go_together(void)
                    "b3: <- b1\n  branch ne64 v1, v1 -> b4, b5\nb5: <- b3\n  jump -> b4\n"
                    "b4: <- b2, b2, b3, b5\n  v4 = phi v1, v3, v3, v2\n  v5 = phi v2, v3, v3, v1\n"
                    "  v6 = sub64 v4, v5\n  ret v6\n",
-                   opt_prune,
+                   prune_tidy,
                    "func 0 entry b1\n"
                    "b1:\n"
                    "  v1 = param #0\n"
@@ -76,6 +84,20 @@ static void edges_that_go_together(void)
                    "  ret v6\n");
 }
 
+// v4 goes with the branch; v5 behind it still loses what came from b2.
+static void a_phi_that_goes_before_its_edges(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = const #7\n"
+                          "  branch ult64 v1, v2 -> b2, b3\nb2: <- b1\n  branch ne64 v1, v1 -> b4, b5\n"
+                          "b3: <- b1\n  branch ult64 v2, v3 -> b4, b6\nb6: <- b3\n  jump -> b4\n"
+                          "b4: <- b2, b3, b6\n  v4 = phi v1, v2, v3\n  v5 = phi v2, v3, v1\n"
+                          "  branch eq64 v4, v4 -> b7, b5\nb7: <- b4\n  ret v5\n"
+                          "b5: <- b2, b4\n  ret v1\n"));
+    REQUIRE(fixture_pass(prune_tidy));
+    CHECK(fixture_contains("v5 = phi v3, v1"));
+    CHECK(!fixture_contains("v4"));
+}
+
 TEST_SUITE(opt_prune)
 {
     RUN(a_constant_comparison);
@@ -84,4 +106,5 @@ TEST_SUITE(opt_prune)
     RUN(a_test_that_does_not_dominate);
     RUN(two_edges_to_one_block);
     RUN(edges_that_go_together);
+    RUN(a_phi_that_goes_before_its_edges);
 }

@@ -314,57 +314,49 @@ static inline void rewrite(struct opt *o, const struct ir_value *top, uint32_t v
     }
 }
 
-// PHIs that can have one value only. Constants go behind all PHIs, of which `last` is the last.
-static void fold_phis(struct opt *o, uint32_t first, uint32_t last)
+// PHIs that can have one value only. Constants go behind all PHIs: what is there is returned.
+static uint32_t rewrite_phis(struct opt *o, struct ir_block *b)
 {
     const struct ir *ir = o->ir;
-    uint32_t v = first;
-    for (bool done = false; !done; v = ir_next(ir, v)) {
-        const struct opt_fact *fact = opt_fact_at(o, v);
-        done = v == last;
-        if (ir_at(ir, v)->op != IR_PHI || fact->min != fact->max) {
-            continue;
-        }
-        o->pc = ir_at(ir, v)->pc;
-        uint32_t number = opt_make_const(o, fact->min);
-        if (number != IR_NONE) {
-            ir_become_copy(o->ir, v, number);
+    uint32_t *link = &b->first, rest;
+    o->prev = IR_NONE;
+    while (ir_at(ir, *link)->op == IR_PHI || ir_at(ir, *link)->op == IR_PARAM) {
+        uint32_t value = *link;
+        struct ir_value *v = ir_at(ir, value);
+        const struct opt_fact *fact = opt_fact_at(o, value);
+        ir_unseen(v);
+        link = &v->next;
+        if (v->op == IR_PHI && fact->min == fact->max) {
+            o->pc = v->pc;
+            uint32_t number = opt_make_const(o, fact->min);
+            if (number != IR_NONE) {
+                ir_become_copy(o->ir, value, number);
+            }
         }
     }
+    rest = *link;
+    *link = IR_NONE;
+    return rest;
 }
 
-static inline void rewrite_phis(struct opt *o, const struct ir_value *top, uint32_t block)
-{
-    uint32_t first = ir_block_at(o->ir, block)->first, last = IR_NONE;
-    const struct ir_value *v;
-    bool exact = false;
-    for (uint32_t n = first; (v = top - n)->op == IR_PHI || v->op == IR_PARAM; n = v->next) {
-        const struct opt_fact *fact = opt_fact_at(o, n);
-        exact |= fact->min == fact->max;
-        last = n;
-    }
-    o->prev = last;
-    if (exact) {
-        fold_phis(o, first, last);
-    }
-}
-
+// The block's list is turned round for ir_clean_narrowing.
 static void rewrite_block(struct opt *o, uint32_t block)
 {
+    struct ir *ir = o->ir;
     if (!opt_enter(o, block)) {
+        ir_turn_list(ir, ir_block_at(ir, block));
         return;
     }
-    struct ir_value *const top = o->ir->top;
+    struct ir_value *const top = ir->top;
     o->block = block;
-    rewrite_phis(o, top, block);
-    uint32_t n = o->prev == IR_NONE ? ir_block_at(o->ir, block)->first : (top - o->prev)->next;
-    while (n != IR_NONE) {
+    for (uint32_t n = rewrite_phis(o, ir_block_at(ir, block)), next; n != IR_NONE; n = next) {
         struct ir_value *v = top - n;
-        uint32_t next = v->next;
         ir_prefetch(v);
+        next = v->next;
         rewrite(o, top, n, v);
+        ir_unseen(v);
+        v->next = o->prev;
         o->prev = n;
-        n = next;
     }
     opt_leave(o, block);
 }

@@ -261,8 +261,47 @@ static void a_second_look_is_for_functions_with_many_changes(void)
     CHECK(!is_simplified_again(100));
 }
 
+// Nobody looks at the upper half of v4: what uses it gets v3, also where more do than a list holds.
+static void extensions_go_where_nobody_sees(void)
+{
+    static const char *const head = "func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n"
+                                    "  v3 = load64 [v1]\n  v4 = zext64 v3, #32\n";
+    static const char *const one = "  branch ult64 v1, v2 -> b2, b3\nb2: <- b1\n  jump -> b3\n"
+                                   "b3: <- b1, b2\n  v5 = phi v4, v2\n  store32 [v1 + 8], v5\n  ret v1\n";
+    static const char *const many =
+        "  branch ult64 v1, v2 -> b8, b2\nb2: <- b1\n  branch ult64 v1, v3 -> b8, b3\n"
+        "b3: <- b2\n  branch ult64 v2, v3 -> b8, b4\nb4: <- b3\n  branch slt64 v2, v3 -> b8, b5\n"
+        "b5: <- b4\n  branch slt64 v1, v3 -> b8, b6\nb6: <- b5\n  branch slt64 v1, v2 -> b8, b7\n"
+        "b7: <- b6\n  jump -> b8\nb8: <- b1, b2, b3, b4, b5, b6, b7\n"
+        "  v5 = phi v4, v4, v4, v4, v4, v4, v2\n  store32 [v1 + 8], v5\n  ret v1\n";
+    const char *const bodies[] = {one, many};
+    const char *const wanted[] = {"v5 = phi v3, v2\n", "v5 = phi v3, v3, v3, v3, v3, v3, v2\n"};
+    for (unsigned i = 0; i < ARRAY_SIZE(bodies); i++) {
+        char text[1024];
+        (void)str_format(text, sizeof(text), "%s%s", head, bodies[i]);
+        REQUIRE(fixture_parse(text));
+        REQUIRE(fixture_pass(opt_simplify));
+        CHECK(strstr(fixture_print(), wanted[i]) != NULL);
+        CHECK(strstr(fixture_text, "zext") == NULL);
+        CHECK(fixture.ir.tidy);
+    }
+}
+
+// Without the extension the PHI has one value: the function says that it is not tidy.
+static void extensions_that_go_may_leave_one_value(void)
+{
+    REQUIRE(fixture_parse("func 0 entry b1\nb1:\n  v1 = param #0\n  v2 = param #1\n  v3 = load64 [v1]\n"
+                          "  v4 = zext64 v3, #32\n  branch ult64 v1, v2 -> b2, b3\nb2: <- b1\n  jump -> b3\n"
+                          "b3: <- b1, b2\n  v5 = phi v4, v3\n  store32 [v1 + 8], v5\n  ret v1\n"));
+    REQUIRE(fixture_pass(opt_simplify));
+    CHECK(strstr(fixture_print(), "v5 = phi v3, v3\n") != NULL);
+    CHECK(!fixture.ir.tidy);
+}
+
 TEST_SUITE(opt_simplify)
 {
+    RUN(extensions_go_where_nobody_sees);
+    RUN(extensions_that_go_may_leave_one_value);
     RUN(masks_in_front_of_shifts);
     RUN(comparisons_with_numbers);
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
